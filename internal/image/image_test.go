@@ -48,7 +48,9 @@ func TestAnImageIDIsNotTakenForAName(t *testing.T) {
 }
 
 func TestTheEnginesChoiceOfPlatform(t *testing.T) {
-	p := func(os, arch, variant string) image.Platform { return image.Platform{OS: os, Architecture: arch, Variant: variant} }
+	p := func(os, arch, variant string) image.Platform {
+		return image.Platform{OS: os, Architecture: arch, Variant: variant}
+	}
 	index := []image.Platform{p("linux", "arm", "v6"), p("linux", "amd64", ""), p("linux", "arm", "v7"), p("linux", "arm64", "v8"), p("windows", "amd64", "")}
 	for name, c := range map[string]struct {
 		on   image.Platform

@@ -85,6 +85,9 @@ func (r Reference) Familiar() string {
 	return reference.FamiliarString(named)
 }
 
+// FamiliarName is the repository's short form, without tag and digest: "nginx".
+func (r Reference) FamiliarName() string { return Reference{Domain: r.Domain, Path: r.Path}.Familiar() }
+
 // ValidDigest reports whether s is a well-formed digest of an algorithm that
 // this program can check.
 func ValidDigest(s string) bool {

@@ -1,0 +1,90 @@
+// Package dockercli speaks to the Docker Engine and gives its answers in this
+// project's own types. It alone imports the engine's SDK.
+//
+// The API version is negotiated with the engine, from 1.41 (20.10) on. A call
+// that gets no answer fails with ErrUnavailable; the next one tries again, so
+// an engine that went away and came back needs nothing but time.
+package dockercli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/moby/moby/client"
+	"go.uber.org/zap"
+)
+
+// callTimeout bounds a call that only reads.
+const callTimeout = 30 * time.Second
+
+// Options say which engine, and how to tell about it.
+type Options struct {
+	// Host is unix://…, tcp://… or npipe://…; empty means DOCKER_HOST or the
+	// platform's socket. TLS for tcp comes from DOCKER_CERT_PATH and
+	// DOCKER_TLS_VERIFY, as with Docker's own tools.
+	Host      string
+	UserAgent string
+	Logger    *zap.Logger // nil: silent
+}
+
+// Client is a connection to one engine. Safe for concurrent use.
+type Client struct {
+	api  *client.Client
+	host string
+	log  *zap.Logger
+}
+
+// New prepares a client. Nothing is sent yet: an engine that isn't there
+// shows at the first call.
+func New(o Options) (*Client, error) {
+	opts := []client.Opt{client.WithTLSClientConfigFromEnv(), client.WithHostFromEnv()}
+	if o.Host != "" {
+		opts = append(opts, client.WithHost(o.Host))
+	}
+	if o.UserAgent != "" {
+		opts = append(opts, client.WithUserAgent(o.UserAgent))
+	}
+	api, err := client.New(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("docker.host %q: %w", o.Host, err)
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	return &Client{api: api, host: api.DaemonHost(), log: o.Logger}, nil
+}
+
+// Host is the engine's address: "unix:///var/run/docker.sock".
+func (c *Client) Host() string { return c.host }
+
+// Ping asks whether the engine answers, and negotiates the API version anew,
+// since an engine that came back may be another release.
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := c.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true, ForceNegotiate: true})
+	return c.wrap("ping the engine", err)
+}
+
+// Version is what the engine says of itself.
+type Version struct {
+	Engine string // "20.10.24"
+	API    string // the version that is spoken with it: "1.41"
+	OS     string // "linux"
+	Arch   string // "amd64"
+}
+
+// Version asks the engine what it is.
+func (c *Client) Version(ctx context.Context) (Version, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	v, err := c.api.ServerVersion(ctx, client.ServerVersionOptions{})
+	if err != nil {
+		return Version{}, c.wrap("ask the engine's version", err)
+	}
+	return Version{Engine: v.Version, API: c.api.ClientVersion(), OS: v.Os, Arch: v.Arch}, nil
+}
+
+// Close lets go of idle connections.
+func (c *Client) Close() error { return c.api.Close() }

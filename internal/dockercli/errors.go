@@ -1,0 +1,63 @@
+package dockercli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
+// What an error of the engine comes down to; errors.Is finds them.
+var (
+	// ErrUnavailable: no answer. The engine is stopped, the address is wrong, or the socket may not be opened.
+	ErrUnavailable = errors.New("the Docker engine doesn't answer")
+	// ErrNotFound: the engine has no such container or image.
+	ErrNotFound = errors.New("not found")
+)
+
+// wrap says what was being done and sorts the SDK's errors; nil stays nil.
+func (c *Client) wrap(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errdefs.IsNotFound(err):
+		return fmt.Errorf("%s: %w: %w", doing, ErrNotFound, err)
+	case client.IsErrConnectionFailed(err), isTransport(err):
+		return fmt.Errorf("%s: %w at %s: %s; see that it runs and that this user may open it, or name another with docker.host (DOCKER_HOST)",
+			doing, ErrUnavailable, c.host, reason(err))
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// isTransport finds failures below HTTP that the SDK passes on as they are: a
+// time limit of ours, a connection that broke off in the middle of an answer.
+func isTransport(err error) bool {
+	var netErr interface{ Timeout() bool }
+	if errors.Is(err, context.Canceled) {
+		return false
+	}
+	return errors.As(err, &netErr) || strings.Contains(err.Error(), "EOF")
+}
+
+// reason is the system's own word for a failure, without the SDK's advice,
+// which names other settings than ours.
+func reason(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno.Error()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	text := err.Error()
+	for _, known := range []string{"no such file or directory", "connection refused", "permission denied", "no such host"} {
+		if strings.Contains(text, known) {
+			return known
+		}
+	}
+	return text
+}

@@ -1,0 +1,235 @@
+// Package scanner finds out which containers run an outdated image: it joins
+// what the engine shows with what registries answer and what policy says, and
+// holds the latest result.
+//
+// A scan asks the engine for one list and one inspect of each image, and each
+// registry once for each distinct reference (DESIGN section 5). Between scans
+// the result follows the engine's events, without a question to any registry.
+package scanner
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/logging"
+	"github.com/watch-docker/watch-docker/internal/policy"
+	"github.com/watch-docker/watch-docker/internal/registry"
+	"github.com/watch-docker/watch-docker/internal/store"
+)
+
+// Engine is what a scan needs of the Docker engine; see dockercli.Client.
+type Engine interface {
+	Containers(ctx context.Context) ([]dockercli.Container, error)
+	ConfiguredImage(ctx context.Context, containerID string) (string, error)
+	Image(ctx context.Context, id string) (dockercli.Image, error)
+	ImageTags(ctx context.Context) (map[string]string, error)
+}
+
+// Settings are what the configuration says; they can change between scans.
+type Settings struct {
+	Rules          policy.Rules
+	IncludeStopped bool
+	Registry       *registry.Client
+}
+
+// Dependencies are what New needs.
+type Dependencies struct {
+	Engine   Engine
+	Store    *store.Store
+	Settings Settings
+	Logger   *zap.Logger      // nil: silent
+	Now      func() time.Time // nil: time.Now
+}
+
+// Scanner is safe for concurrent use.
+type Scanner struct {
+	engine  Engine
+	store   *store.Store
+	log     *zap.Logger
+	now     func() time.Time
+	cache   cache
+	digests *digestSet
+
+	dirty    chan struct{} // somebody wants a Refresh from Follow
+	scanning sync.Mutex    // one scan at a time
+	listing  sync.Mutex    // one discovery is judged and published at a time
+
+	mu        sync.Mutex // guards what follows
+	settings  Settings
+	answers   map[string]*answer // by reference, of the latest scan that asked
+	startedAt map[string]time.Time
+	scannedAt time.Time
+	following bool // events keep the cache honest
+	listings  int  // how many discoveries have been published
+	latest    Result
+}
+
+// New reads what earlier scans have learned from the store.
+func New(ctx context.Context, d Dependencies) (*Scanner, error) {
+	known, err := d.Store.ImageDigests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if d.Logger == nil {
+		d.Logger = zap.NewNop()
+	}
+	if d.Now == nil {
+		d.Now = func() time.Time { return time.Now().UTC() }
+	}
+	return &Scanner{
+		engine: d.Engine, store: d.Store, now: d.Now, settings: d.Settings,
+		log:     d.Logger.With(logging.Component("scanner")),
+		digests: newDigestSet(known), dirty: make(chan struct{}, 1),
+		answers: map[string]*answer{}, startedAt: map[string]time.Time{},
+		latest: Result{Containers: []ContainerStatus{}},
+	}, nil
+}
+
+// Apply takes new settings. Follow judges the latest result by them at once;
+// what they let through for the first time is asked at the next scan.
+func (s *Scanner) Apply(settings Settings) {
+	s.mu.Lock()
+	s.settings = settings
+	s.mu.Unlock()
+	s.stir()
+}
+
+// stir has Follow refresh the result, once for any number of calls before it does.
+func (s *Scanner) stir() {
+	select {
+	case s.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// Latest is the newest result. Its slice must not be changed.
+func (s *Scanner) Latest() Result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latest
+}
+
+// Options narrow a scan.
+type Options struct {
+	Progress Progress // nil: nobody listens
+}
+
+// Scan asks the engine and the registries, and publishes what it found.
+//
+// It fails if the engine doesn't answer (dockercli.ErrUnavailable) or ctx
+// ends. A registry that fails shows in the status of its own containers.
+func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
+	s.scanning.Lock()
+	defer s.scanning.Unlock()
+	began := s.now()
+	settings, listings := s.begin()
+	subjects, err := s.discover(ctx, settings.IncludeStopped)
+	if err != nil {
+		return Result{}, err
+	}
+	asked := slices.DeleteFunc(slices.Clone(subjects), func(sub *subject) bool { return !s.wanted(sub, settings.Rules) })
+	answers, err := s.ask(ctx, settings.Registry, asked, o.Progress)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := s.learn(ctx, subjects, answers); err != nil {
+		s.log.Warn("what the scan learned could not be kept", logging.Err(err))
+	}
+	s.keepAnswers(answers)
+	result, err := s.conclude(ctx, subjects, listings)
+	s.log.Info("scanned", logging.Action("scan"), logging.DurationMs(s.now().Sub(began)),
+		zap.Int("containers", len(result.Containers)), zap.Int("references", len(answers)))
+	return result, err
+}
+
+// Refresh lists the engine anew and judges by the answers of earlier scans.
+func (s *Scanner) Refresh(ctx context.Context) error {
+	s.listing.Lock()
+	defer s.listing.Unlock()
+	s.mu.Lock()
+	includeStopped := s.settings.IncludeStopped
+	s.mu.Unlock()
+	subjects, err := s.discover(ctx, includeStopped)
+	if err != nil {
+		return err
+	}
+	s.publish(subjects)
+	return nil
+}
+
+func (s *Scanner) begin() (Settings, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.following {
+		s.cache.dropImages()
+	}
+	return s.settings, s.listings
+}
+
+func (s *Scanner) keepAnswers(answers map[string]*answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers, s.scannedAt = answers, s.now()
+}
+
+// conclude publishes the scan's own discovery, unless an event has led to a
+// newer one meanwhile: then the engine is listed again.
+func (s *Scanner) conclude(ctx context.Context, subjects []*subject, listings int) (Result, error) {
+	s.listing.Lock()
+	s.mu.Lock()
+	stale := s.listings != listings
+	s.mu.Unlock()
+	if !stale {
+		defer s.listing.Unlock()
+		return s.publish(subjects), nil
+	}
+	s.listing.Unlock()
+	err := s.Refresh(ctx)
+	return s.Latest(), err
+}
+
+// publish judges the subjects and makes the outcome the latest result.
+func (s *Scanner) publish(subjects []*subject) Result {
+	s.mu.Lock()
+	answers, rules, at := s.answers, s.settings.Rules, s.scannedAt
+	s.mu.Unlock()
+	result := Result{Containers: make([]ContainerStatus, 0, len(subjects)), ScannedAt: at}
+	for _, sub := range subjects {
+		result.Containers = append(result.Containers, s.judge(sub, answers[sub.tag()], rules))
+	}
+	slices.SortFunc(result.Containers, func(a, b ContainerStatus) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latest, s.listings = result, s.listings+1
+	return result
+}
+
+func (s *Scanner) started(id string) *time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, ok := s.startedAt[id]; ok {
+		return &at
+	}
+	return nil
+}
+
+// forgetGone drops what is remembered of containers that are no more.
+func (s *Scanner) forgetGone(list []dockercli.Container) {
+	containers, images := map[string]bool{}, map[string]bool{}
+	for _, c := range list {
+		containers[c.ID], images[c.ImageID] = true, true
+	}
+	s.cache.keep(containers, images)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.startedAt, func(id string, _ time.Time) bool { return !containers[id] })
+}
