@@ -2,6 +2,8 @@ package scanner
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
@@ -13,6 +15,14 @@ import (
 const (
 	settle   = 100 * time.Millisecond
 	patience = time.Second
+)
+
+// The engine tells that a container has ended before its own list knows: it
+// takes the network down in between. So a list that still shows it running is
+// made again after lookAgain, for at most believe.
+const (
+	lookAgain = 250 * time.Millisecond
+	believe   = 15 * time.Second
 )
 
 // Watcher is the engine's stream of events; see dockercli.Client.Watch.
@@ -33,10 +43,16 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 			}
 		})
 	}()
+	again := time.NewTimer(lookAgain)
+	defer again.Stop()
 	for {
 		select {
 		case err := <-watched:
 			return err
+		case <-again.C:
+			if s.behind() {
+				s.stir()
+			}
 		case <-s.dirty:
 			if !quiet(ctx, s.dirty) {
 				continue // ctx has ended; the watcher tells
@@ -44,6 +60,7 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 			if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("the engine could not be listed after an event", logging.Err(err))
 			}
+			again.Reset(lookAgain)
 		}
 	}
 }
@@ -61,10 +78,26 @@ func (s *Scanner) note(e dockercli.Event) {
 	case dockercli.ImageChanged:
 		s.cache.dropImages()
 	case dockercli.ContainerChanged:
-		if e.Action == "start" {
+		switch e.Action {
+		case "start":
 			s.startedAt[e.ID] = e.At
+			delete(s.endedAt, e.ID)
+		case "die":
+			s.endedAt[e.ID] = s.now()
 		}
 	}
+}
+
+// behind reports whether the latest list shows a container running that the
+// events say has ended.
+func (s *Scanner) behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.endedAt, func(_ string, at time.Time) bool { return s.now().Sub(at) > believe })
+	return slices.ContainsFunc(s.latest.Containers, func(c ContainerStatus) bool {
+		_, ended := s.endedAt[c.ID]
+		return ended && c.Running
+	})
 }
 
 // quiet waits until no more events come, or patience is at its end. False

@@ -63,8 +63,9 @@ type Scanner struct {
 
 	mu        sync.Mutex // guards what follows
 	settings  Settings
-	answers   map[string]*answer // by reference, of the latest scan that asked
-	startedAt map[string]time.Time
+	answers   map[string]*answer   // by reference, of the latest scan that asked
+	startedAt map[string]time.Time // by container id, told by events
+	endedAt   map[string]time.Time // … of late, and not started since
 	scannedAt time.Time
 	following bool // events keep the cache honest
 	listings  int  // how many discoveries have been published
@@ -87,7 +88,7 @@ func New(ctx context.Context, d Dependencies) (*Scanner, error) {
 		engine: d.Engine, store: d.Store, now: d.Now, settings: d.Settings,
 		log:     d.Logger.With(logging.Component("scanner")),
 		digests: newDigestSet(known), dirty: make(chan struct{}, 1),
-		answers: map[string]*answer{}, startedAt: map[string]time.Time{},
+		answers: map[string]*answer{}, startedAt: map[string]time.Time{}, endedAt: map[string]time.Time{},
 		latest: Result{Containers: []ContainerStatus{}},
 	}, nil
 }
