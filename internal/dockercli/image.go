@@ -10,8 +10,11 @@ import (
 	"github.com/watch-docker/watch-docker/internal/image"
 )
 
-// manifestsAPI is the first version that tells the manifests of an image.
-const manifestsAPI = "1.48"
+// The first API versions that tell an image's manifests and where it came from.
+const (
+	manifestsAPI = "1.48"
+	identityAPI  = "1.53"
+)
 
 // Image is what an inspect tells.
 //
@@ -26,14 +29,7 @@ type Image struct {
 	Labels    map[string]string // the image's own
 	Platform  image.Platform    // the one that fits this host best
 	CreatedAt time.Time         // zero if the image doesn't say
-	Manifests []Manifest        // containerd store, API 1.48 on
 	Origin    Origin
-}
-
-// Manifest is one platform's part of an image.
-type Manifest struct {
-	Digest   string
-	Platform image.Platform
 }
 
 // Origin says where an image came from, if the engine keeps book of it.
@@ -50,11 +46,7 @@ const (
 func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	var opts []client.ImageInspectOption
-	if v := c.api.ClientVersion(); v != "" && versions.GreaterThanOrEqualTo(v, manifestsAPI) {
-		opts = append(opts, client.ImageInspectWithManifests(true))
-	}
-	res, err := c.api.ImageInspect(ctx, id, opts...)
+	res, err := c.api.ImageInspect(ctx, id)
 	if err != nil {
 		return Image{}, c.wrap("inspect image "+id, err)
 	}
@@ -73,35 +65,46 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 			img.Names, img.Digests = append(img.Names, name), append(img.Digests, dgst)
 		}
 	}
-	for _, m := range res.Manifests {
-		if m.ImageData != nil {
-			p := m.ImageData.Platform
-			img.Manifests = append(img.Manifests, Manifest{Digest: m.Descriptor.Digest.String(),
-				Platform: image.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}})
-		}
-	}
-	if res.Identity != nil {
+	// Only the containerd store has a descriptor, and keeps book of origins.
+	if res.Descriptor != nil && c.speaks(identityAPI) {
 		img.Origin = OriginLocal
-		if len(res.Identity.Pull) > 0 {
+		if res.Identity != nil && len(res.Identity.Pull) > 0 {
 			img.Origin = OriginPulled
 		}
 	}
 	return img, nil
 }
 
-// ImageTags gives, for every tag of the engine, the id of the image it names
-// now: one request. The tags are in the engine's short form ("nginx:latest").
-func (c *Client) ImageTags(ctx context.Context) (map[string]string, error) {
+// speaks reports whether the version negotiated with the engine is at least
+// this one; before the first answer it is not known, and so it isn't.
+func (c *Client) speaks(version string) bool {
+	v := c.api.ClientVersion()
+	return v != "" && versions.GreaterThanOrEqualTo(v, version)
+}
+
+// Local is an image that a tag names on this engine now.
+type Local struct {
+	ID        string
+	Manifests []string // digests of its platforms' manifests; containerd store alone
+}
+
+// ImageTags gives, for every tag of the engine, the image that it names now:
+// one request. The tags are in the engine's short form ("nginx:latest").
+func (c *Client) ImageTags(ctx context.Context) (map[string]Local, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.api.ImageList(ctx, client.ImageListOptions{})
+	list, err := c.api.ImageList(ctx, client.ImageListOptions{Manifests: c.speaks(manifestsAPI)})
 	if err != nil {
 		return nil, c.wrap("list images", err)
 	}
-	tags := map[string]string{}
+	tags := map[string]Local{}
 	for _, s := range list.Items {
+		local := Local{ID: s.ID}
+		for _, m := range s.Manifests {
+			local.Manifests = append(local.Manifests, m.Descriptor.Digest.String())
+		}
 		for _, t := range s.RepoTags {
-			tags[t] = s.ID
+			tags[t] = local
 		}
 	}
 	return tags, nil

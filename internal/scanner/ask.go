@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/image"
 	"github.com/watch-docker/watch-docker/internal/registry"
 	"github.com/watch-docker/watch-docker/internal/store"
@@ -138,7 +139,10 @@ func (s *Scanner) learn(ctx context.Context, subjects []*subject, answers map[st
 		if !sub.considered || sub.imgErr != nil {
 			continue
 		}
-		known := slices.Clone(sub.img.Digests)
+		var known []string
+		if sub.img.Origin != dockercli.OriginLocal { // the containerd store has digests for local builds, too
+			known = slices.Clone(sub.img.Digests)
+		}
 		if a := answers[sub.tag()]; a != nil && a.err == nil && s.matches(sub, a) {
 			known = append(known, a.digest)
 		}

@@ -52,16 +52,14 @@ func (s *Scanner) discover(ctx context.Context, includeStopped bool) ([]*subject
 	if err := s.inspectImages(ctx, imageIDs(subjects)); err != nil {
 		return nil, err
 	}
-	var tags map[string]string
+	var tags map[string]dockercli.Local
 	if hidden {
 		if tags, err = s.engine.ImageTags(ctx); err != nil {
 			return nil, err
 		}
 	}
 	for _, sub := range subjects {
-		if err := s.describe(ctx, sub, tags); err != nil {
-			return nil, err
-		}
+		s.describe(sub, tags)
 	}
 	return subjects, nil
 }
@@ -138,10 +136,10 @@ func (s *Scanner) inspectImages(ctx context.Context, ids []string) error {
 
 // describe works out reference, platform and what the reference names here
 // now. tags is nil if no container hides its reference.
-func (s *Scanner) describe(ctx context.Context, sub *subject, tags map[string]string) error {
+func (s *Scanner) describe(sub *subject, tags map[string]dockercli.Local) {
 	sub.reference, sub.refErr = image.ParseReference(sub.configured)
 	if !sub.considered {
-		return nil
+		return
 	}
 	var ok bool
 	if sub.img, ok = s.cache.image(sub.ImageID); !ok {
@@ -158,32 +156,15 @@ func (s *Scanner) describe(ctx context.Context, sub *subject, tags map[string]st
 		sub.fromID = sub.refErr != nil || !slices.Contains(sub.img.Tags, sub.reference.Familiar())
 	}
 	if sub.fromID || sub.refErr != nil {
-		return nil
+		return
 	}
 	if sub.configured == sub.Image { // not hidden: the reference still names the image that runs
 		sub.local, sub.localSame = sub.ImageID, true
-		return nil
+		return
 	}
-	sub.local = tags[sub.reference.Familiar()]
-	same, err := s.sameImage(ctx, sub)
-	sub.localSame = same
-	return err
-}
-
-// sameImage compares the image that the reference names here now with the one
-// that runs. With the containerd store two ids can hold the same manifest for
-// this platform: an index that was pulled again after another platform's
-// image had moved.
-func (s *Scanner) sameImage(ctx context.Context, sub *subject) (bool, error) {
-	if sub.local == "" || sub.local == sub.ImageID {
-		return sub.local != "", nil
-	}
-	if sub.Manifest == "" {
-		return false, nil
-	}
-	if err := s.inspectImages(ctx, []string{sub.local}); err != nil {
-		return false, err
-	}
-	img, _ := s.cache.image(sub.local)
-	return slices.ContainsFunc(img.Manifests, func(m dockercli.Manifest) bool { return m.Digest == sub.Manifest }), nil
+	local := tags[sub.reference.Familiar()]
+	sub.local = local.ID
+	// With the containerd store two ids can hold the same manifest for this
+	// platform: an index that was pulled again after another platform's image had moved.
+	sub.localSame = local.ID == sub.ImageID || slices.Contains(local.Manifests, sub.Manifest)
 }

@@ -29,7 +29,7 @@ type Engine interface {
 	Containers(ctx context.Context) ([]dockercli.Container, error)
 	ConfiguredImage(ctx context.Context, containerID string) (string, error)
 	Image(ctx context.Context, id string) (dockercli.Image, error)
-	ImageTags(ctx context.Context) (map[string]string, error)
+	ImageTags(ctx context.Context) (map[string]dockercli.Local, error)
 }
 
 // Settings are what the configuration says; they can change between scans.
