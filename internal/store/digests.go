@@ -53,20 +53,13 @@ func (s *Store) SaveResolution(ctx context.Context, dgst, platform, manifest, co
 
 // ImageDigests gives all digests that an image was ever known by on a platform.
 func (s *Store) ImageDigests(ctx context.Context) ([]ImageDigest, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT image_id, platform, digest FROM image_digests`)
-	if err != nil {
-		return nil, fmt.Errorf("read image digests: %w", err)
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
 	var all []ImageDigest
-	for rows.Next() {
+	return all, s.each(ctx, "read image digests", func(rows *sql.Rows) error {
 		var d ImageDigest
-		if err := rows.Scan(&d.ImageID, &d.Platform, &d.Digest); err != nil {
-			return nil, fmt.Errorf("read image digests: %w", err)
-		}
+		err := rows.Scan(&d.ImageID, &d.Platform, &d.Digest)
 		all = append(all, d)
-	}
-	return all, rows.Err()
+		return err
+	}, `SELECT image_id, platform, digest FROM image_digests`)
 }
 
 // SaveImageDigests adds digests that images are known by; known ones stay.
