@@ -50,8 +50,8 @@ bench: ## measure against the numbers of the design; see test/bench/README.md
 
 .PHONY: testbed-up
 testbed-up: ## bring up a private engine and registries, and leave them running
-	go run ./test/testbed/cmd/testbed up -d
+	go run ./test/testbed/cmd/testbed up -d -env .testbed.env
 
 .PHONY: testbed-down
 testbed-down: ## take down what testbed-up brought up
-	go run ./test/testbed/cmd/testbed down
+	go run ./test/testbed/cmd/testbed down -env .testbed.env

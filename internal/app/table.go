@@ -52,7 +52,7 @@ func (t table) render(result scanner.Result) string {
 	})
 	rows := [][]string{{"NAME", "IMAGE", "STATUS", "AGE", "WHY"}}
 	for _, c := range shown {
-		rows = append(rows, []string{c.Name, c.Image, words()[c.Status].text, age(t.now.Sub(c.CreatedAt)), c.Summary})
+		rows = append(rows, []string{c.Name, shorten(c.Image), words()[c.Status].text, age(t.now.Sub(c.CreatedAt)), c.Summary})
 	}
 	var b strings.Builder
 	if len(shown) > 0 {
@@ -113,6 +113,16 @@ func (t table) paint(s, code string) string {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// shorten cuts a digest within a reference to what people compare.
+func shorten(image string) string {
+	const digits = 12
+	name, digest, ok := strings.Cut(image, "sha256:")
+	if !ok || len(digest) <= digits {
+		return image
+	}
+	return name + "sha256:" + digest[:digits]
 }
 
 func clip(s string, width int) string {

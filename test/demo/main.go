@@ -1,0 +1,186 @@
+// Demo shows the main job on a real engine and real registries: it makes a
+// small world of six containers, lets the program look at it, and takes it
+// down again. Without a terminal it ends by itself; with one it stays until
+// Ctrl-C, so that one can look around.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/term"
+
+	"github.com/watch-docker/watch-docker/test/testbed"
+)
+
+// closeTimeout bounds the clean-up after an interrupt.
+const closeTimeout = time.Minute
+
+func main() {
+	program := flag.String("program", "bin/watch-docker", "the `FILE` to show")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *program)
+	stop()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, program string) (err error) {
+	program, err = filepath.Abs(program)
+	if err != nil {
+		return err
+	}
+	if err := testbed.Install(ctx, os.Stdout); err != nil {
+		return err
+	}
+	say("Bringing up an engine and two registries with TLS and token authentication")
+	bed, err := testbed.Up(ctx, testbed.Options{
+		Engine: testbed.AnyEngine, Registries: []testbed.Kind{testbed.TLSToken, testbed.TLSToken}, Log: os.Stdout,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		say("Taking everything down again")
+		err = errors.Join(err, bed.Close(closing))
+	}()
+	d := demo{bed: bed, own: bed.Registries()[0], partner: bed.Registries()[1]}
+	say("Making six containers on engine %s, and new releases of their images", bed.Engine().Version())
+	if err := d.populate(ctx); err != nil {
+		return err
+	}
+	say("watch-docker scan")
+	if err := d.scan(ctx, program); err != nil {
+		return err
+	}
+	return d.stay(ctx, program)
+}
+
+// demo is a small world: our own registry, whose account the program is given,
+// and a partner's, whose account it isn't.
+type demo struct {
+	bed          *testbed.Bed
+	own, partner *testbed.Registry
+}
+
+// service is one container of the demo: what it runs at first, and what its
+// tag names afterwards.
+type service struct {
+	name, image string
+	registry    *testbed.Registry
+	labels      map[string]string
+	before      release
+	after       release
+	byDigest    bool
+}
+
+// release is a multi-platform index, told by what is in it.
+type release struct{ amd64, arm64 string }
+
+func (d demo) services() []service {
+	one, two, otherPlatform := release{"1", "1"}, release{"2", "2"}, release{"1", "2"}
+	return []service{
+		{name: "blog", image: "site/blog:latest", registry: d.own, before: one, after: one},
+		{name: "shop", image: "site/shop:stable", registry: d.own, before: one, after: two},
+		{name: "database", image: "site/database:16", registry: d.own, before: one, after: two, byDigest: true},
+		{name: "legacy", image: "site/legacy:latest", registry: d.own, before: one, after: two, labels: map[string]string{"watchdocker.skip": "true"}},
+		{name: "partner", image: "partner/feed:latest", registry: d.partner, before: one, after: two},
+		{name: "proxy", image: "site/proxy:2", registry: d.own, before: one, after: otherPlatform},
+	}
+}
+
+func (d demo) populate(ctx context.Context) error {
+	for _, s := range d.services() {
+		digest, err := d.push(ctx, s, s.before)
+		if err != nil {
+			return err
+		}
+		ref := s.registry.Ref(s.image)
+		if s.byDigest {
+			repository, _, _ := strings.Cut(s.image, ":")
+			ref = s.registry.Ref(repository + "@" + digest)
+		}
+		if err := d.bed.Pull(ctx, ref); err != nil {
+			return err
+		}
+		spec := testbed.ContainerSpec{Name: s.name, ExactName: d.bed.Engine().Private(), Image: ref, Labels: s.labels}
+		if _, err := d.bed.Run(ctx, spec); err != nil {
+			return err
+		}
+		if _, err := d.push(ctx, s, s.after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d demo) push(ctx context.Context, s service, r release) (digest string, err error) {
+	amd64, err := testbed.Image(testbed.ImageOptions{Payload: s.name + r.amd64, OCI: true})
+	if err != nil {
+		return "", err
+	}
+	arm64, err := testbed.Image(testbed.ImageOptions{Payload: s.name + r.arm64, OCI: true, Platform: "linux/arm64"})
+	if err != nil {
+		return "", err
+	}
+	index, err := testbed.Index(testbed.IndexOptions{Images: map[string]v1.Image{"linux/amd64": amd64, "linux/arm64": arm64}})
+	if err != nil {
+		return "", err
+	}
+	return s.registry.Push(ctx, s.image, index)
+}
+
+// environment gives the program the engine and the account of our registry.
+func (d demo) environment() []string {
+	return []string{
+		"DOCKER_HOST=" + d.bed.Engine().Host(),
+		"STATE_PATH=" + filepath.Join(d.bed.Dir(), "state"),
+		"DOCKER_CONFIG=" + filepath.Join(d.bed.Dir(), "no-docker-config"),
+		"WATCH_REGISTRY_AUTH_0_HOST=" + d.own.Host(),
+		"WATCH_REGISTRY_AUTH_0_USERNAME=" + d.own.Username(),
+		"WATCH_REGISTRY_AUTH_0_PASSWORD=" + d.own.Password(),
+	}
+}
+
+func (d demo) scan(ctx context.Context, program string) error {
+	cmd := exec.CommandContext(ctx, program, "scan")
+	cmd.Env = append(os.Environ(), d.environment()...)
+	cmd.Dir = d.bed.Dir() // no configuration file of somebody else's
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s scan: %w", program, err)
+	}
+	return nil
+}
+
+// stay leaves the world up while somebody watches.
+func (d demo) stay(ctx context.Context, program string) error {
+	if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stdout.Fd())) {
+		return nil
+	}
+	say("It all stays until Ctrl-C. To look around, in another terminal:")
+	for _, e := range d.environment() {
+		fmt.Printf("export %s\n", e)
+	}
+	fmt.Printf("%s scan -json\ndocker ps\n", program)
+	<-ctx.Done()
+	fmt.Println()
+	return nil
+}
+
+func say(format string, args ...any) { fmt.Printf("\n==> "+format+"\n", args...) }
