@@ -226,6 +226,7 @@ func (d *daemon) close(ctx context.Context) error {
 	if d.sandbox == nil {
 		return nil
 	}
+	thawCgroups(d.cgroup())
 	if err := d.sandbox.close(); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ func sweepOne(ctx context.Context, dir string) error {
 		errs = append(errs, endProcess(ctx, p))
 	}
 	for _, name := range s.Cgroups {
+		thawCgroups(name)
 		errs = append(errs, removeCgroups(ctx, name))
 	}
 	if s.ExistingHost != "" {
@@ -75,6 +76,20 @@ func endProcess(ctx context.Context, p identity) error {
 
 func removeFolder(ctx context.Context, dir string) error {
 	return eventually(ctx, 10*time.Second, func() error { return os.RemoveAll(dir) })
+}
+
+// thawCgroups lets the processes of paused containers go on: a frozen one
+// can't be killed, and whoever waits for its end waits for ever.
+func thawCgroups(name string) {
+	for pattern, thawed := range map[string]string{
+		"/sys/fs/cgroup/freezer/" + name + "/*/freezer.state": "THAWED", // cgroup v1
+		"/sys/fs/cgroup/" + name + "/*/cgroup.freeze":         "0",      // cgroup v2
+	} {
+		files, _ := filepath.Glob(pattern) // the patterns are right
+		for _, file := range files {
+			_ = os.WriteFile(file, []byte(thawed), 0) // one that goes meanwhile needs no thaw
+		}
+	}
 }
 
 // removeCgroups removes the cgroups of a private engine's containers, which
