@@ -1,20 +1,53 @@
 // Package api is the HTTP face of the program: routes, problem details,
 // access log. It is thin: what it answers is worked out elsewhere.
+//
+// A request passes the middlewares of New from the first to the last (log,
+// panics, headers, origins, who is asking), then huma, which checks path,
+// query and body against the handler's input type, and then its handler. The
+// table in routes.go says who may call what.
 package api
 
 import (
 	"context"
 	"net/http"
-	"time"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
 
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
 
 	"github.com/watch-docker/watch-docker/internal/logging"
 )
 
-// readyTimeout bounds the look at engine and store that a readiness check takes.
-const readyTimeout = 3 * time.Second
+// Dependencies are what New needs. Without Auth nobody gets past a route that
+// needs a token, so that the parts behind those may be left out too.
+type Dependencies struct {
+	Logger  *zap.Logger // nil: silent
+	Version string      // the program's
+
+	Auth       Auth
+	Scans      Scans
+	Updates    Updates
+	Operations Operations
+	Engine     Engine
+	Images     Images
+	System     System
+	Config     func() map[string]any // the configuration, secrets masked
+	Checks     []Check               // of readiness
+
+	// BaseURL is the program's public URL, nil if not known. Its path is
+	// accepted before every route; its origin is our own.
+	BaseURL *url.URL
+	// CORSOrigins may call from a browser: scheme://host[:port], exactly.
+	CORSOrigins []string
+	// TrustedProxies are the networks whose X-Forwarded-* count; none by default.
+	TrustedProxies []netip.Prefix
+	// Closing, once closed, ends the waiting of ?wait: the program is about to stop.
+	Closing <-chan struct{}
+}
 
 // Check is a part that must answer for the program to be of use.
 type Check struct {
@@ -22,74 +55,91 @@ type Check struct {
 	Ask  func(context.Context) error
 }
 
-// Dependencies are what New needs.
-type Dependencies struct {
-	Logger *zap.Logger
-	Checks []Check // of readiness
-	// TrustedProxies are the CIDRs whose X-Forwarded-For counts; none by default.
-	TrustedProxies []string
+// server has the handlers.
+type server struct {
+	Dependencies
+
+	log      *zap.Logger
+	document func() ([]byte, error) // the OpenAPI document
 }
 
 // New builds the handler of all routes.
 func New(d Dependencies) (http.Handler, error) {
+	if d.Logger == nil {
+		d.Logger = zap.NewNop()
+	}
+	if d.Auth == nil {
+		d.Auth = nobody{}
+	}
+	s := &server{Dependencies: d, log: d.Logger.With(logging.Component("api"))}
+	engine, err := s.engine()
+	if err != nil {
+		return nil, err
+	}
+	guarded, err := s.middlewares()
+	if err != nil {
+		return nil, err
+	}
+	needs := map[string]access{}
+	engine.Use(append(guarded, s.guard(needs))...)
+	api := humagin.New(engine, s.describe())
+	s.routes(&routes{api: api, needs: needs, fail: s.fail})
+	correct(api.OpenAPI())
+	s.document = sync.OnceValues(api.OpenAPI().MarshalJSON)
+	return underPath(d.BaseURL, engine), nil
+}
+
+func (s *server) engine() (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
-	if err := r.SetTrustedProxies(d.TrustedProxies); err != nil {
+	r.RedirectTrailingSlash = false // a redirect would lose a body
+	proxies := make([]string, 0, len(s.TrustedProxies))
+	for _, p := range s.TrustedProxies {
+		proxies = append(proxies, p.String())
+	}
+	if err := r.SetTrustedProxies(proxies); err != nil {
 		return nil, err
 	}
-	log := d.Logger.With(logging.Component("api"))
-	r.Use(accessLog(log), recovery(log), headers)
 	r.NoRoute(func(c *gin.Context) {
 		problem(http.StatusNotFound, CodeNotFound, "There is nothing at "+c.Request.URL.Path+".").write(c)
 	})
 	r.NoMethod(func(c *gin.Context) {
 		problem(http.StatusMethodNotAllowed, CodeMethod, c.Request.Method+" is not allowed at "+c.Request.URL.Path+".").write(c)
 	})
-
-	// Anyone may call these two: they tell nothing but whether the program works.
-	r.GET("/healthz", health)
-	r.GET("/readyz", ready(log, d.Checks))
 	return r, nil
 }
 
-func health(c *gin.Context) { c.JSON(http.StatusOK, gin.H{"status": "ok"}) }
-
-// ready asks all parts at once and names those that don't answer. Why they
-// don't is for the log: strangers may ask here.
-func ready(log *zap.Logger, checks []Check) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		ctx, cancel := context.WithTimeout(c.Request.Context(), readyTimeout)
-		defer cancel()
-		failures := ask(ctx, checks)
-		if len(failures) == 0 {
-			c.JSON(http.StatusOK, gin.H{"status": "ready"})
-			return
-		}
-		p := problem(http.StatusServiceUnavailable, CodeNotReady, "Not every part that is needed answers; see errors, and the log.")
-		p.Errors = map[string]string{}
-		for name, err := range failures {
-			p.Errors[name] = "does not answer"
-			log.Debug("not ready", zap.String("part", name), logging.Err(err))
-		}
-		p.write(c)
+func (s *server) middlewares() ([]gin.HandlerFunc, error) {
+	own, err := s.protectOrigin()
+	if err != nil {
+		return nil, err
 	}
+	return []gin.HandlerFunc{s.identify, accessLog(s.log), recovery(s.log), headers, cors(s.CORSOrigins), own, deadlines}, nil
 }
 
-func ask(ctx context.Context, checks []Check) map[string]error {
-	type outcome struct {
-		name string
-		err  error
+// underPath accepts every route under the base URL's path as well as without
+// it: some proxies strip it, and the health check of this machine never has it.
+func underPath(base *url.URL, h http.Handler) http.Handler {
+	if base == nil || strings.Trim(base.Path, "/") == "" {
+		return h
 	}
-	outcomes := make(chan outcome, len(checks))
-	for _, check := range checks {
-		go func() { outcomes <- outcome{check.Name, check.Ask(ctx)} }()
-	}
-	failures := map[string]error{}
-	for range checks {
-		if o := <-outcomes; o.err != nil {
-			failures[o.name] = o.err
+	prefix := "/" + strings.Trim(base.Path, "/")
+	stripped := http.StripPrefix(prefix, h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix+"/") {
+			stripped.ServeHTTP(w, r)
+			return
 		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// fail makes an error of a handler the answer, and logs what is our fault.
+func (s *server) fail(ctx context.Context, err error) error {
+	p := problemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		s.log.Error("a request failed", zap.String("user", callerOf(ctx).Username), logging.Err(err))
 	}
-	return failures
+	return p
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -22,8 +23,9 @@ func accessLog(log *zap.Logger) gin.HandlerFunc {
 		if route == "/healthz" || route == "/readyz" {
 			write = log.Debug // asked every few seconds by whoever watches us
 		}
-		write("request", zap.String("method", c.Request.Method), zap.String("route", route),
-			zap.Int("status", c.Writer.Status()), logging.DurationMs(time.Since(began)), zap.String("client", c.ClientIP()))
+		who := callerOf(c.Request.Context())
+		write("request", zap.String("method", c.Request.Method), zap.String("route", route), zap.Int("status", c.Writer.Status()),
+			zap.String("user", who.Username), logging.DurationMs(time.Since(began)), zap.String("client", who.Address))
 	}
 }
 
@@ -39,7 +41,10 @@ func recovery(log *zap.Logger) gin.HandlerFunc {
 				panic(v)
 			}
 			log.Error("a handler panicked", zap.String("route", c.FullPath()), zap.String("err", fmt.Sprint(v)), zap.ByteString("stack", debug.Stack()))
-			problem(http.StatusInternalServerError, CodeInternal, "Something went wrong here; the log has the details.").write(c)
+			if c.Writer.Written() {
+				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+			}
+			problem(http.StatusInternalServerError, CodeInternal, internalErrorMessage).write(c)
 		}()
 		c.Next()
 	}
@@ -52,6 +57,30 @@ func headers(c *gin.Context) {
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	c.Next()
+}
+
+// deadlines lifts the limit on reading the body once it is read. huma sets one
+// for the whole connection, and net/http, which goes on reading in order to
+// notice a client that leaves, would take its passing for one: a request that
+// waits longer than it would lose its context.
+func deadlines(c *gin.Context) {
+	c.Request.Body = &liftedAtEnd{ReadCloser: c.Request.Body, lift: func() {
+		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{}) // a recorder in a test has none
+	}}
+	c.Next()
+}
+
+type liftedAtEnd struct {
+	io.ReadCloser
+
+	lift func()
+}
+
+// Close is called by huma when it has read what it wants.
+func (b *liftedAtEnd) Close() error {
+	b.lift()
+	return b.ReadCloser.Close()
 }

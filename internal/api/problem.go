@@ -1,34 +1,205 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
 	"net/http"
+	"slices"
+	"strconv"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
+
+	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/store"
 )
 
 // Problem is an error as RFC 9457 has it, with a code that never changes.
-// Every code is listed in doc/errors.md.
+// Every code is listed in doc/errors.md. It is what handlers return and
+// what huma's own errors are turned into.
 type Problem struct {
-	Type   string            `json:"type"`
-	Title  string            `json:"title"`
-	Status int               `json:"status"`
-	Detail string            `json:"detail"`
-	Code   string            `json:"code"`
-	Errors map[string]string `json:"errors,omitempty"` // what is wrong, by the part or field it is wrong with
+	Type   string            `json:"type" example:"about:blank"`
+	Title  string            `json:"title" example:"Conflict"`
+	Status int               `json:"status" example:"409"`
+	Detail string            `json:"detail" doc:"A sentence for people; may change"`
+	Code   string            `json:"code" example:"container_busy" doc:"Stable; see doc/errors.md"`
+	Errors map[string]string `json:"errors,omitempty" doc:"What is wrong, by the part or the field that it is wrong with"`
+
+	OperationID string `json:"operationId,omitempty" doc:"With container_busy: the operation that the container is in"`
+	Reason      string `json:"reason,omitempty" doc:"With update_refused: the code of the decision"`
+
+	header http.Header
 }
 
 // Codes of problems.
 const (
-	CodeNotReady = "not_ready"
-	CodeNotFound = "not_found"
-	CodeMethod   = "method_not_allowed"
-	CodeInternal = "internal_error"
+	CodeNotReady         = "not_ready"
+	CodeNotFound         = "not_found"
+	CodeMethod           = "method_not_allowed"
+	CodeInternal         = "internal_error"
+	CodeUnauthorized     = "unauthorized"
+	CodeForbidden        = "forbidden"
+	CodeCredentials      = "bad_credentials"
+	CodeTooManyAttempts  = "too_many_attempts"
+	CodeOverloaded       = "overloaded"
+	CodeCrossOrigin      = "cross_origin"
+	CodeValidation       = "validation_failed"
+	CodeTooLarge         = "body_too_large"
+	CodeMediaType        = "unsupported_media_type"
+	CodeSlowBody         = "request_timeout"
+	CodeNoContainer      = "container_not_found"
+	CodeAmbiguous        = "container_ambiguous"
+	CodeContainerBusy    = "container_busy"
+	CodeUpdateRefused    = "update_refused"
+	CodeNoImage          = "image_not_found"
+	CodeNoOperation      = "operation_not_found"
+	CodeConflict         = "conflict"
+	CodeEngine           = "engine_unavailable"
+	CodeGone             = "client_gone"
+	statusClientGone     = 499 // nobody reads it; it stands in the log, as nginx writes it
+	contentType          = "application/problem+json"
+	challenge            = `Bearer realm="watch-docker"`
+	challengeInvalid     = challenge + `, error="invalid_token"` // RFC 6750, 3.1
+	headerAuthenticate   = "WWW-Authenticate"
+	headerRetryAfter     = "Retry-After"
+	internalErrorMessage = "Something went wrong here; the log has the details."
 )
 
 func problem(status int, code, detail string) Problem {
-	return Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
+	title := http.StatusText(status)
+	if status == statusClientGone {
+		title = "Client Closed Request"
+	}
+	return Problem{Type: "about:blank", Title: title, Status: status, Code: code, Detail: detail}
 }
+
+// problemOf is the one place where errors get a status and a code. What it
+// doesn't know is a fault of ours, whose text is for the log alone.
+func problemOf(err error) Problem {
+	var (
+		known     Problem
+		busy      *BusyError
+		refused   *RefusedError
+		conflict  *ConflictError
+		throttled *auth.ThrottledError
+	)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &busy):
+		p := problem(http.StatusConflict, CodeContainerBusy, fmt.Sprintf("%s is in operation %s; wait for its end.", busy.Container, busy.OperationID))
+		p.OperationID = busy.OperationID
+		return p
+	case errors.As(err, &refused):
+		p := problem(http.StatusConflict, CodeUpdateRefused, refused.Reason)
+		p.Reason = refused.Code
+		return p
+	case errors.As(err, &conflict):
+		return problem(http.StatusConflict, CodeConflict, conflict.Reason)
+	case errors.As(err, &throttled):
+		return problem(http.StatusTooManyRequests, CodeTooManyAttempts, sentence(throttled.Error())).retryAfter(throttled.RetryAfter.Seconds())
+	}
+	return problemOfSentinel(err)
+}
+
+func problemOfSentinel(err error) Problem {
+	switch {
+	case errors.Is(err, auth.ErrToken):
+		return unauthorized(err)
+	case errors.Is(err, auth.ErrCredentials):
+		return problem(http.StatusUnauthorized, CodeCredentials, sentence(auth.ErrCredentials.Error())).with(headerAuthenticate, challenge)
+	case errors.Is(err, auth.ErrBusy):
+		return problem(http.StatusServiceUnavailable, CodeOverloaded, sentence(auth.ErrBusy.Error())).retryAfter(1)
+	case errors.Is(err, ErrUnknownContainer):
+		return problem(http.StatusNotFound, CodeNoContainer, "There is no such container, or no more.")
+	case errors.Is(err, ErrUnknownImage):
+		return problem(http.StatusNotFound, CodeNoImage, "There is no such image, or no more.")
+	case errors.Is(err, store.ErrNoOperation):
+		return problem(http.StatusNotFound, CodeNoOperation, "There is no such operation, or no more.")
+	case errors.Is(err, ErrEngineUnavailable):
+		return problem(http.StatusServiceUnavailable, CodeEngine, "The Docker engine doesn't answer; GET /api/system and the log say more.").retryAfter(5)
+	case errors.Is(err, context.Canceled):
+		return problem(statusClientGone, CodeGone, "The client went away before the answer.")
+	}
+	return problem(http.StatusInternalServerError, CodeInternal, internalErrorMessage)
+}
+
+// unauthorized is the answer to a token that is missing or doesn't count. The
+// kind is told: whoever has a token may know that it expired.
+func unauthorized(err error) Problem {
+	if err == nil {
+		return problem(http.StatusUnauthorized, CodeUnauthorized,
+			"This needs a token: sign in at /api/v1/auth/login and send it as Authorization: Bearer.").with(headerAuthenticate, challenge)
+	}
+	text := auth.ErrToken
+	for _, kind := range []error{auth.ErrTokenMalformed, auth.ErrTokenForged, auth.ErrTokenExpired, auth.ErrTokenEnded} {
+		if errors.Is(err, kind) {
+			text = kind
+		}
+	}
+	return problem(http.StatusUnauthorized, CodeUnauthorized, sentence(text.Error()+"; sign in again")).with(headerAuthenticate, challengeInvalid)
+}
+
+func invalid(field, message string) Problem {
+	p := problem(http.StatusUnprocessableEntity, CodeValidation, sentence(field+": "+message))
+	p.Errors = map[string]string{field: message}
+	return p
+}
+
+// fromHuma makes a problem of what huma finds wrong with a request. Values are
+// left out: huma would echo a password that is too long.
+func fromHuma(e *huma.ErrorModel) Problem {
+	switch e.Status {
+	case http.StatusRequestEntityTooLarge:
+		return problem(e.Status, CodeTooLarge, "The body is larger than this route takes.")
+	case http.StatusUnsupportedMediaType:
+		return problem(e.Status, CodeMediaType, "The body must be JSON: send Content-Type: application/json.")
+	case http.StatusRequestTimeout:
+		return problem(e.Status, CodeSlowBody, "The body didn't arrive in time.")
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+	default:
+		return problem(http.StatusInternalServerError, CodeInternal, internalErrorMessage)
+	}
+	found := map[string]string{}
+	for _, d := range e.Errors {
+		if was := found[d.Location]; was != "" {
+			found[d.Location] = was + "; " + d.Message
+		} else {
+			found[d.Location] = d.Message
+		}
+	}
+	if len(found) == 0 { // such as "request body is required"
+		found["body"] = e.Detail
+	}
+	first := slices.Sorted(maps.Keys(found))[0]
+	p := invalid(first, found[first])
+	p.Errors = found
+	return p
+}
+
+func (p Problem) with(header, value string) Problem {
+	p.header = p.header.Clone()
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	p.header.Set(header, value)
+	return p
+}
+
+func (p Problem) retryAfter(seconds float64) Problem {
+	return p.with(headerRetryAfter, strconv.Itoa(int(math.Ceil(seconds))))
+}
+
+// What huma asks of an error that is to be an answer.
+
+func (p Problem) Error() string             { return p.Code + ": " + p.Detail }
+func (p Problem) GetStatus() int            { return p.Status }
+func (p Problem) GetHeaders() http.Header   { return p.header }
+func (p Problem) ContentType(string) string { return contentType }
 
 // write ends the request with the problem.
 func (p Problem) write(c *gin.Context) {
@@ -36,6 +207,9 @@ func (p Problem) write(c *gin.Context) {
 	if err != nil {
 		panic(err) // strings and numbers always marshal
 	}
+	for name, values := range p.header {
+		c.Writer.Header()[name] = values
+	}
 	c.Abort()
-	c.Data(p.Status, "application/problem+json", body)
+	c.Data(p.Status, contentType, body)
 }

@@ -42,6 +42,7 @@ func commands() []command {
 	return []command{
 		{"serve", "watch the engine and serve HTTP; what happens without a command", runServe},
 		{"scan", "one scan, as a table: -json, -exit-code", runScan},
+		{"update", "update containers: -all or NAME…, -json, -dry-run, -force", runUpdate},
 		{"healthcheck", "ask the server on this machine whether it lives", runHealthcheck},
 		{"config check", "check the configuration and show each value with its source", runConfigCheck},
 		{"version", "print the version", runVersion},

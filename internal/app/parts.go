@@ -14,6 +14,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/registry"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
 // parts is what every command that looks at containers is made of.
@@ -24,6 +25,8 @@ type parts struct {
 	engine   *dockercli.Client
 	registry *registry.Client
 	scanner  *scanner.Scanner
+	updater  *updater.Updater
+	operator operator
 }
 
 // assemble builds the parts on an open store, which they close at the end.
@@ -43,6 +46,10 @@ func assemble(ctx context.Context, cfg *config.Config, log *zap.Logger, st *stor
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	p.updater = updater.New(updater.Dependencies{
+		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Logger: log,
+	})
+	p.operator = operator{scanner: p.scanner, updater: p.updater}
 	return p, nil
 }
 
@@ -60,6 +67,7 @@ func (p *parts) apply(cfg *config.Config) (rescan bool) {
 	}
 	rescan = rescan || !reflect.DeepEqual(was.Policy, cfg.Policy) || was.Docker != cfg.Docker
 	p.scanner.Apply(settings(cfg, p.registry))
+	p.updater.Apply(updating(cfg), credentials(cfg))
 	return rescan
 }
 
@@ -75,22 +83,37 @@ func (p *parts) Close() error {
 	return errors.Join(append(errs, p.store.Close())...)
 }
 
-func (p *parts) newRegistry(cfg *config.Config) *registry.Client {
+// credentials are the configuration's, then Docker's own.
+func credentials(cfg *config.Config) registry.CredentialSource {
 	list := make([]registry.HostCredential, 0, len(cfg.Registry.Auth))
 	for _, a := range cfg.Registry.Auth {
 		list = append(list, registry.HostCredential{Host: a.Host, Username: a.Username, Password: a.Password.Reveal()})
 	}
+	return registry.FirstOf{registry.Configured(list), registry.DockerConfig{}}
+}
+
+func (p *parts) newRegistry(cfg *config.Config) *registry.Client {
 	return registry.New(registry.Options{
 		Concurrency: cfg.Scan.Concurrency,
 		CacheTTL:    cfg.Scan.CacheTTL,
 		ErrorTTL:    cfg.Scan.ErrorTTL,
 		Insecure:    cfg.Registry.Insecure,
 		Mirrors:     cfg.Registry.Mirrors,
-		Credentials: registry.FirstOf{registry.Configured(list), registry.DockerConfig{}},
+		Credentials: credentials(cfg),
 		Memory:      memory{p.store},
 		UserAgent:   userAgent(),
 		Logger:      p.log.With(logging.Component("registry")),
 	})
+}
+
+// keepOperations is how many records of operations are kept.
+const keepOperations = 5000
+
+func updating(cfg *config.Config) updater.Settings {
+	return updater.Settings{
+		Concurrency: cfg.Update.Concurrency, RemoveOld: cfg.Update.RemoveOldContainer,
+		HealthTimeout: cfg.Update.HealthTimeout, StableFor: cfg.Update.StableFor, Keep: keepOperations,
+	}
 }
 
 func settings(cfg *config.Config, client *registry.Client) scanner.Settings {

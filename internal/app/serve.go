@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/logging"
@@ -27,6 +28,9 @@ const (
 	maxHeaderBytes    = 64 << 10
 	// shutdownTimeout leaves 2 of the 10 seconds that docker stop gives.
 	shutdownTimeout = 8 * time.Second
+	// recoverAgain is how long an engine that doesn't answer is given before
+	// interrupted updates are looked at again.
+	recoverAgain = 2 * time.Second
 )
 
 // Server is the running program: it watches the engine, scans by schedule and
@@ -39,8 +43,14 @@ type Server struct {
 	owner    *store.Ownership
 	listener net.Listener
 	http     *http.Server
-	scans    *scheduler.Interval
+	commands net.Listener
+	socket   *http.Server
+	auth     *auth.Service
+	interval *scheduler.Interval
+	asked    *scans
+	cron     *scheduler.Cron
 	initial  bool
+	closing  chan struct{} // closed when the end begins
 
 	connections atomic.Int64 // how often the engine's events have connected
 	missed      atomic.Bool  // the last scan failed because the engine didn't answer
@@ -77,7 +87,7 @@ func runServe(ctx context.Context, p Program, args []string) int {
 // network's own for an address that is taken. An engine that doesn't answer is
 // no error: it is tried again until it does.
 func NewServer(ctx context.Context, p Program, file string) (_ *Server, err error) {
-	s := &Server{}
+	s := &Server{closing: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -105,22 +115,40 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	if s.parts, err = assemble(ctx, cfg, log, st); err != nil {
 		return nil, err
 	}
-	s.scans = scheduler.NewInterval(cfg.Scan.Interval, s.scan)
-	s.initial = cfg.Scan.InitialScanOnStart
-	if err := s.listen(cfg); err != nil {
+	if err := s.identity(ctx, cfg); err != nil {
 		return nil, err
 	}
+	s.interval = scheduler.NewInterval(cfg.Scan.Interval, s.scan)
+	s.asked = newScans(s.parts)
+	s.cron = scheduler.NewCron(autoUpdate(cfg), cfg.Update.Location(), s.autoUpdate)
+	s.initial = cfg.Scan.InitialScanOnStart
 	s.watcher = config.NewWatcher(cfg, config.WatcherOptions{
 		Load: config.Options{File: file, Environ: p.Environ}, Logger: log.With(logging.Component("config")),
 	})
 	s.watcher.Subscribe(s.reload)
+	if err := s.listen(cfg); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
+// identity prepares sign-in, and makes the first administrator.
+func (s *Server) identity(ctx context.Context, cfg *config.Config) (err error) {
+	s.auth, err = auth.New(auth.Dependencies{Store: s.store, StateFolder: cfg.StatePath, Logger: s.log.With(logging.Component("auth"))})
+	if err != nil {
+		return err
+	}
+	return s.auth.FirstUser(ctx, cfg.User.Name, cfg.User.Password.Reveal())
+}
+
 func (s *Server) listen(cfg *config.Config) (err error) {
+	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	handler, err := api.New(api.Dependencies{
-		Logger: s.log,
-		Checks: []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
+		Logger: s.log, Version: Version(), Closing: s.closing,
+		Auth: s.auth, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side,
+		Config:  func() map[string]any { return s.watcher.Current().Masked() },
+		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
+		BaseURL: cfg.Server.BaseURL, CORSOrigins: cfg.Server.CORSOrigins, TrustedProxies: cfg.Server.TrustedProxies,
 	})
 	if err != nil {
 		return err
@@ -133,7 +161,9 @@ func (s *Server) listen(cfg *config.Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("server.addr %s: %w; free it, or name another with WATCH_SERVER_ADDR", cfg.Server.Addr, err)
 	}
-	return nil
+	s.socket = &http.Server{Handler: s.socketHandler(), ReadHeaderTimeout: readHeaderTimeout}
+	s.commands, err = listenSocket(cfg.StatePath)
+	return err
 }
 
 // Addr is where the server listens: "127.0.0.1:8080".
@@ -147,9 +177,14 @@ func (s *Server) Latest() scanner.Result { return s.scanner.Latest() }
 func (s *Server) Run(ctx context.Context) error {
 	s.log.Info("listening", zap.String("addr", s.Addr()), zap.String("version", Version()), zap.String("engine", s.engine.Host()))
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.serveHTTP(ctx) })
+	defer context.AfterFunc(ctx, func() { close(s.closing) })()
+	group.Go(func() error { return serveHTTP(ctx, s.http, s.listener) })
+	group.Go(func() error { return serveHTTP(ctx, s.socket, s.commands) })
 	group.Go(func() error { return s.scanner.Follow(ctx, s) })
-	group.Go(func() error { return s.scans.Run(ctx, s.initial) })
+	group.Go(func() error { return s.update(ctx) })
+	group.Go(func() error { return s.interval.Run(ctx, s.initial) })
+	group.Go(func() error { return s.asked.Run(ctx) })
+	group.Go(func() error { return s.cron.Run(ctx) })
 	group.Go(func() error { return s.watcher.Run(ctx) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -158,9 +193,57 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) serveHTTP(ctx context.Context) error {
+// update resolves what an earlier process left, and only then takes new work.
+func (s *Server) update(ctx context.Context) error {
+	for {
+		err := s.updater.Recover(ctx)
+		if err == nil {
+			return s.updater.Run(ctx)
+		}
+		s.log.Warn("interrupted updates can't be resolved yet", logging.Err(err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(recoverAgain):
+		}
+	}
+}
+
+// autoUpdate is the cron job: scan, then update what the schedule may.
+func (s *Server) autoUpdate(ctx context.Context) {
+	if _, err := s.scanner.Scan(ctx, scanner.Options{}); err != nil {
+		s.log.Warn("the scheduled update is left out, since its scan failed", logging.Action("update"), logging.Err(err))
+		return
+	}
+	run, err := s.operator.run(ctx, updateArgs{}, actorSchedule, bySchedule)
+	if err != nil {
+		s.log.Warn("the scheduled update failed", logging.Action("update"), logging.Err(err))
+	}
+	s.log.Info("scheduled update", logging.Action("update"), zap.Int("operations", len(run.Operations)), zap.Int("leftAlone", len(run.Skipped)))
+	for _, op := range run.Operations {
+		select {
+		case <-s.updater.Done(op.ID):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// autoUpdate is the schedule of updates; nil is none.
+func autoUpdate(cfg *config.Config) scheduler.Schedule {
+	if cfg.Update.AutoUpdateCron == "" || !cfg.Update.Enabled {
+		return nil
+	}
+	schedule, err := config.ParseCron(cfg.Update.AutoUpdateCron)
+	if err != nil {
+		return nil // it was checked when it was read
+	}
+	return schedule
+}
+
+func serveHTTP(ctx context.Context, server *http.Server, l net.Listener) error {
 	ended := make(chan error, 1)
-	go func() { ended <- s.http.Serve(s.listener) }()
+	go func() { ended <- server.Serve(l) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve HTTP: %w", err)
@@ -168,7 +251,10 @@ func (s *Server) serveHTTP(ctx context.Context) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	err := s.http.Shutdown(grace)
+	err := server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
 	<-ended
 	return err
 }
@@ -176,8 +262,11 @@ func (s *Server) serveHTTP(ctx context.Context) error {
 // Close gives back what NewServer took; it also works on a half-built server.
 func (s *Server) Close() error {
 	var errs []error
-	if s.listener != nil {
-		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+	for _, l := range []net.Listener{s.listener, s.commands} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
@@ -218,7 +307,7 @@ func (s *Server) scan(ctx context.Context) {
 // makeUp makes a missed scan once.
 func (s *Server) makeUp() {
 	if s.missed.Swap(false) {
-		s.scans.Trigger()
+		s.interval.Trigger()
 	}
 }
 
@@ -227,8 +316,9 @@ func (s *Server) reload(cfg *config.Config) {
 	if err := logging.SetLevel(s.level, cfg.Logging.Level); err != nil {
 		s.log.Warn("the log level stays", logging.Err(err))
 	}
-	s.scans.Set(cfg.Scan.Interval)
+	s.interval.Set(cfg.Scan.Interval)
+	s.cron.Set(autoUpdate(cfg), cfg.Update.Location())
 	if s.apply(cfg) {
-		s.scans.Trigger()
+		s.interval.Trigger()
 	}
 }

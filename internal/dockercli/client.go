@@ -33,6 +33,8 @@ type Client struct {
 	api  *client.Client
 	host string
 	log  *zap.Logger
+
+	userAgent string
 }
 
 // New prepares a client. Nothing is sent yet: an engine that isn't there
@@ -52,7 +54,7 @@ func New(o Options) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	return &Client{api: api, host: api.DaemonHost(), log: o.Logger}, nil
+	return &Client{api: api, host: api.DaemonHost(), log: o.Logger, userAgent: o.UserAgent}, nil
 }
 
 // Host is the engine's address: "unix:///var/run/docker.sock".

@@ -17,6 +17,20 @@ var (
 	ErrUnavailable = errors.New("the Docker engine doesn't answer")
 	// ErrNotFound: the engine has no such container or image.
 	ErrNotFound = errors.New("not found")
+	// ErrConflict: a name or port is taken, or the container's or image's state or use doesn't allow it.
+	ErrConflict = errors.New("conflict")
+	// ErrNoSpace: the engine's disk is full.
+	ErrNoSpace = errors.New("no space left on the engine's disk")
+	// ErrUnauthorized: the registry wants other credentials than were given.
+	ErrUnauthorized = errors.New("the registry refuses these credentials")
+	// ErrRateLimited: the registry wants to be left alone.
+	ErrRateLimited = errors.New("the registry's rate limit is reached")
+	// ErrNoPlatform: the image isn't there for the platform.
+	ErrNoPlatform = errors.New("no image for this platform")
+	// ErrImageMoved: a reference names another image than the one decided on.
+	ErrImageMoved = errors.New("the reference names another image by now")
+	// ErrSwarmTask: the container is a swarm's task, which is made again by its service alone.
+	ErrSwarmTask = errors.New("a swarm's task isn't recreated by hand")
 )
 
 // wrap says what was being done and sorts the SDK's errors; nil stays nil.
@@ -26,11 +40,25 @@ func (c *Client) wrap(doing string, err error) error {
 		return nil
 	case errdefs.IsNotFound(err):
 		return fmt.Errorf("%s: %w: %w", doing, ErrNotFound, err)
+	case isNoSpace(err):
+		return fmt.Errorf("%s: %w: %w", doing, ErrNoSpace, err)
+	case errdefs.IsConflict(err), isPortTaken(err):
+		return fmt.Errorf("%s: %w: %w", doing, ErrConflict, err)
 	case client.IsErrConnectionFailed(err), isTransport(err):
 		return fmt.Errorf("%s: %w at %s: %s; see that it runs and that this user may open it, or name another with docker.host (DOCKER_HOST)",
 			doing, ErrUnavailable, c.host, reason(err))
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// The engine says these with status 500; only the words tell them apart.
+
+func isNoSpace(err error) bool { return strings.Contains(err.Error(), "no space left on device") }
+
+func isPortTaken(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "port is already allocated") || strings.Contains(text, "address already in use") ||
+		strings.Contains(text, "Address already in use")
 }
 
 // isTransport finds failures below HTTP that the SDK passes on as they are: a

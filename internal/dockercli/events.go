@@ -44,10 +44,21 @@ const (
 // is the only error it returns. When the engine goes away it keeps trying,
 // with growing pauses, and says Connected when it is back.
 func (c *Client) Watch(ctx context.Context, on func(Event)) error {
+	filters := containerFilters().Add("type", "image").Add("event", "pull", "tag", "untag", "delete", "load", "import")
+	return c.watch(ctx, filters, on)
+}
+
+// containerFilters let the events through that change how a container is seen.
+func containerFilters() client.Filters {
+	return client.Filters{}.Add("type", "container").Add("event",
+		"create", "start", "die", "destroy", "rename", "pause", "unpause", "update", "health_status", "oom")
+}
+
+func (c *Client) watch(ctx context.Context, filters client.Filters, on func(Event)) error {
 	pause := firstBackoff
 	for {
 		began := time.Now()
-		err := c.stream(ctx, on)
+		err := c.stream(ctx, filters, on)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -63,16 +74,19 @@ func (c *Client) Watch(ctx context.Context, on func(Event)) error {
 	}
 }
 
+// WatchContainer is Watch for one container, by its full id: what happens to
+// it, and Connected and Disconnected.
+func (c *Client) WatchContainer(ctx context.Context, id string, on func(Event)) error {
+	return c.watch(ctx, containerFilters().Add("container", id), on)
+}
+
 // stream passes events on until the connection ends.
-func (c *Client) stream(ctx context.Context, on func(Event)) error {
+func (c *Client) stream(ctx context.Context, filters client.Filters, on func(Event)) error {
 	if err := c.Ping(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	filters := client.Filters{}.Add("type", "container", "image").Add("event",
-		"create", "start", "die", "destroy", "rename", "pause", "unpause", "update", "health_status",
-		"pull", "tag", "untag", "delete", "load", "import")
 	res := c.api.Events(ctx, client.EventsListOptions{Filters: filters})
 	on(Event{Kind: Connected, At: time.Now().UTC()})
 	for {

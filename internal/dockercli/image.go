@@ -13,7 +13,9 @@ import (
 // The first API versions that tell an image's manifests and where it came from.
 const (
 	manifestsAPI = "1.48"
-	identityAPI  = "1.53"
+	// from here on an inspect can be asked for one platform's configuration
+	platformInspectAPI = "1.49"
+	identityAPI        = "1.53"
 )
 
 // Image is what an inspect tells.

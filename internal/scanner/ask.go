@@ -34,16 +34,10 @@ type Progress func(done, total int)
 // only when ctx ends.
 func (s *Scanner) ask(ctx context.Context, client *registry.Client, subjects []*subject, progress Progress) (map[string]*answer, error) {
 	byReference := map[image.Reference][]*subject{}
-	var references []image.Reference
 	for _, sub := range subjects {
-		ref := sub.reference
-		ref.Digest = "" // a pinned reference that policy lets through: its tag is what can move
-		if _, seen := byReference[ref]; !seen {
-			references = append(references, ref)
-		}
-		byReference[ref] = append(byReference[ref], sub)
+		byReference[sub.asked()] = append(byReference[sub.asked()], sub)
 	}
-
+	references := references(subjects)
 	batch := client.Batch(references)
 	answers := make(map[string]*answer, len(references))
 	var mu sync.Mutex
@@ -164,9 +158,26 @@ func (s *Scanner) learn(ctx context.Context, subjects []*subject, answers map[st
 	return err
 }
 
-// tag is the key of the subject's answer: its reference without a digest.
-func (sub *subject) tag() string {
+// asked is the reference that a registry is asked for: of a pinned one that
+// policy lets through, the tag is what can move.
+func (sub *subject) asked() image.Reference {
 	ref := sub.reference
 	ref.Digest = ""
-	return ref.String()
+	return ref
+}
+
+// tag is the key of the subject's answer.
+func (sub *subject) tag() string { return sub.asked().String() }
+
+// references are the distinct ones, in the subjects' order.
+func references(subjects []*subject) []image.Reference {
+	var distinct []image.Reference
+	seen := map[image.Reference]bool{}
+	for _, sub := range subjects {
+		if ref := sub.asked(); !seen[ref] {
+			seen[ref] = true
+			distinct = append(distinct, ref)
+		}
+	}
+	return distinct
 }

@@ -39,6 +39,7 @@ func (s *Scanner) facts(sub *subject, a *answer) policy.Facts {
 	}
 	if a != nil {
 		f.Offered, f.ReleaseAge = true, s.now().Sub(a.firstSeen)
+		f.Quarantined = s.quarantined(sub.Name, a.digest) != nil
 	}
 	return f
 }
@@ -109,6 +110,7 @@ func (s *Scanner) judgeAnswer(st *ContainerStatus, sub *subject, a *answer, rule
 		st.Status = UpdateAvailable
 		st.Summary = fmt.Sprintf("%s is now %s at the registry.", sub.reference.Familiar(), short(a.digest))
 		st.Policy = policy.Decide(rules, s.facts(sub, a))
+		st.Quarantined = s.quarantined(sub.Name, a.digest)
 	}
 }
 

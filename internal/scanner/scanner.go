@@ -63,9 +63,10 @@ type Scanner struct {
 
 	mu        sync.Mutex // guards what follows
 	settings  Settings
-	answers   map[string]*answer   // by reference, of the latest scan that asked
-	startedAt map[string]time.Time // by container id, told by events
-	endedAt   map[string]time.Time // … of late, and not started since
+	answers   map[string]*answer             // by reference, of the latest scan that asked
+	startedAt map[string]time.Time           // by container id, told by events
+	endedAt   map[string]time.Time           // … of late, and not started since
+	bad       map[[2]string]store.BadRelease // by container's name and digest
 	scannedAt time.Time
 	following bool // events keep the cache honest
 	listings  int  // how many discoveries have been published
@@ -119,7 +120,9 @@ func (s *Scanner) Latest() Result {
 
 // Options narrow a scan.
 type Options struct {
-	Progress Progress // nil: nobody listens
+	ContainerIDs []string // ask about these alone; none: all
+	Fresh        bool     // past the registry client's cache
+	Progress     Progress // nil: nobody listens
 }
 
 // Scan asks the engine and the registries, and publishes what it found.
@@ -135,7 +138,12 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	asked := slices.DeleteFunc(slices.Clone(subjects), func(sub *subject) bool { return !s.wanted(sub, settings.Rules) })
+	asked := slices.DeleteFunc(slices.Clone(subjects), func(sub *subject) bool {
+		return !s.wanted(sub, settings.Rules) || len(o.ContainerIDs) > 0 && !slices.Contains(o.ContainerIDs, sub.ID)
+	})
+	if o.Fresh {
+		settings.Registry.Forget(references(asked)...)
+	}
 	answers, err := s.ask(ctx, settings.Registry, asked, o.Progress)
 	if err != nil {
 		return Result{}, err
@@ -143,7 +151,7 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	if err := s.learn(ctx, subjects, answers); err != nil {
 		s.log.Warn("what the scan learned could not be kept", logging.Err(err))
 	}
-	s.keepAnswers(answers)
+	s.keepAnswers(answers, len(o.ContainerIDs) > 0)
 	result, err := s.conclude(ctx, subjects, listings)
 	s.log.Info("scanned", logging.Action("scan"), logging.DurationMs(s.now().Sub(began)),
 		zap.Int("containers", len(result.Containers)), zap.Int("references", len(answers)))
@@ -174,9 +182,17 @@ func (s *Scanner) begin() (Settings, int) {
 	return s.settings, s.listings
 }
 
-func (s *Scanner) keepAnswers(answers map[string]*answer) {
+// keepAnswers makes the answers those that count, beside earlier ones if the
+// scan was of some containers alone.
+func (s *Scanner) keepAnswers(answers map[string]*answer, partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if partial {
+		all := maps.Clone(s.answers) // publish may be reading the old one
+		maps.Copy(all, answers)
+		s.answers = all
+		return
+	}
 	s.answers, s.scannedAt = answers, s.now()
 }
 
@@ -198,7 +214,15 @@ func (s *Scanner) conclude(ctx context.Context, subjects []*subject, listings in
 
 // publish judges the subjects and makes the outcome the latest result.
 func (s *Scanner) publish(subjects []*subject) Result {
+	bad, err := s.store.BadReleases(context.Background()) // a local read, which nobody waits to cancel
+	if err != nil {
+		s.log.Warn("quarantined releases could not be read", logging.Err(err))
+	}
 	s.mu.Lock()
+	s.bad = map[[2]string]store.BadRelease{}
+	for _, b := range bad {
+		s.bad[[2]string{b.Container, b.Digest}] = b
+	}
 	answers, rules, at := s.answers, s.settings.Rules, s.scannedAt
 	s.mu.Unlock()
 	result := Result{Containers: make([]ContainerStatus, 0, len(subjects)), ScannedAt: at}
@@ -212,6 +236,17 @@ func (s *Scanner) publish(subjects []*subject) Result {
 	defer s.mu.Unlock()
 	s.latest, s.listings = result, s.listings+1
 	return result
+}
+
+// quarantined gives the record of a release that failed for a container, or nil.
+func (s *Scanner) quarantined(name, digest string) *Quarantine {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.bad[[2]string{name, digest}]
+	if !ok {
+		return nil
+	}
+	return &Quarantine{Digest: b.Digest, Since: b.Since, OperationID: b.Operation}
 }
 
 func (s *Scanner) started(id string) *time.Time {

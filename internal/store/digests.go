@@ -54,12 +54,13 @@ func (s *Store) SaveResolution(ctx context.Context, dgst, platform, manifest, co
 // ImageDigests gives all digests that an image was ever known by on a platform.
 func (s *Store) ImageDigests(ctx context.Context) ([]ImageDigest, error) {
 	var all []ImageDigest
-	return all, s.each(ctx, "read image digests", func(rows *sql.Rows) error {
+	err := s.each(ctx, "read image digests", func(rows *sql.Rows) error {
 		var d ImageDigest
 		err := rows.Scan(&d.ImageID, &d.Platform, &d.Digest)
 		all = append(all, d)
 		return err
 	}, `SELECT image_id, platform, digest FROM image_digests`)
+	return all, err
 }
 
 // SaveImageDigests adds digests that images are known by; known ones stay.

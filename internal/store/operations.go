@@ -189,7 +189,7 @@ func (s *Store) operations(ctx context.Context, where string, args ...any) ([]Op
 
 func (s *Store) steps(ctx context.Context, operation string) ([]Step, error) {
 	steps := []Step{}
-	return steps, s.each(ctx, "read steps", func(rows *sql.Rows) error {
+	err := s.each(ctx, "read steps", func(rows *sql.Rows) error {
 		var step Step
 		var started string
 		var finished sql.NullString
@@ -205,6 +205,7 @@ func (s *Store) steps(ctx context.Context, operation string) ([]Step, error) {
 		steps = append(steps, step)
 		return err
 	}, `SELECT name, state, started_at, finished_at, detail FROM steps WHERE operation = ? ORDER BY n`, operation)
+	return steps, err
 }
 
 func scanOperation(rows *sql.Rows) (Operation, error) {

@@ -27,7 +27,9 @@ func may() map[string][]string {
 		"registry":  leaf,
 		"scheduler": {"logging"},
 		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
-		"api":       {"scanner", "logging"},
+		"auth":      {"store", "logging"},
+		"updater":   {"dockercli", "registry", "policy", "store", "image", "logging"},
+		"api":       {"auth", "scanner", "policy", "store", "image", "logging"},
 	}
 }
 

@@ -1,0 +1,298 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/scanner"
+	"github.com/watch-docker/watch-docker/internal/store"
+)
+
+// What the handlers need of the parts behind them. Containers come to a port
+// by their full id, found in Scans.Latest; ctx is the request's, so work that
+// is to go on after the answer must not depend on it (context.WithoutCancel).
+
+// Scans is the scanner, with scans as operations.
+type Scans interface {
+	// Latest is the newest result; it is never changed by who asks.
+	Latest() scanner.Result
+	// Refresh lists the engine anew, without a question to any registry.
+	Refresh(ctx context.Context) error
+	// StartScan gives the operation under way if there is one that would find the same.
+	StartScan(ctx context.Context, r ScanRequest) (store.Operation, error)
+}
+
+// ScanRequest asks for a scan.
+type ScanRequest struct {
+	ContainerIDs []string // none: all
+	Fresh        bool     // past the cache
+	Actor        string
+}
+
+// Updates is the updater.
+type Updates interface {
+	// Update starts the update of a container, or gives the one under way.
+	//
+	// Errors: ErrUnknownContainer, *BusyError (an operation of another kind),
+	// *RefusedError, ErrEngineUnavailable.
+	Update(ctx context.Context, r UpdateRequest) (store.Operation, error)
+	// UpdateAll starts what policy allows, and says why it left the others out.
+	UpdateAll(ctx context.Context, r RunRequest) (Run, error)
+}
+
+// UpdateRequest asks for the update of one container by hand.
+type UpdateRequest struct {
+	ContainerID string
+	Force       bool // what policy holds back for "force" may go on
+	Actor       string
+}
+
+// RunRequest asks for an update run.
+type RunRequest struct {
+	ContainerIDs []string // none: all that may be updated
+	DryRun       bool     // start nothing: the operations that come back are queued and have no id
+	Actor        string
+}
+
+// Run is what an update run has started, or would.
+type Run struct {
+	Operations []store.Operation `json:"operations"`
+	Skipped    []LeftOut         `json:"skipped"`
+}
+
+// LeftOut is a container that a run doesn't update, and why, in a sentence.
+type LeftOut struct {
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// Operations is the record of operations and those under way.
+type Operations interface {
+	// Operation has progress if it runs. Errors: store.ErrNoOperation.
+	Operation(ctx context.Context, id string) (store.Operation, error)
+	// Operations gives the newest first.
+	Operations(ctx context.Context, f store.OperationFilter) ([]store.Operation, error)
+	// Done is closed once the operation has ended and its record says so; it is
+	// closed from the start for one that this process doesn't run.
+	Done(id string) <-chan struct{}
+}
+
+// Engine acts on single containers. A container in an operation is left alone.
+//
+// Errors of all: ErrUnknownContainer, *BusyError, *ConflictError (the engine
+// says no), ErrEngineUnavailable.
+type Engine interface {
+	// Container gives everything but the embedded status (StartedAt excepted),
+	// which the handler fills in, with the environment as it is: the handler
+	// masks it. See DetailFromInspect.
+	Container(ctx context.Context, id string) (ContainerDetail, error)
+	// Act returns when it is done; doing it twice is no error.
+	Act(ctx context.Context, id string, action Action) error
+	Remove(ctx context.Context, id string, o RemoveOptions) error
+}
+
+// Action is what can be done with a container in one question to the engine.
+type Action string
+
+// The actions.
+const (
+	Start   Action = "start"
+	Stop    Action = "stop" // with its own signal and timeout
+	Restart Action = "restart"
+)
+
+// RemoveOptions say how to remove a container.
+type RemoveOptions struct {
+	Force   bool // even if it runs
+	Volumes bool // its anonymous volumes, too
+}
+
+// Images is the engine's images.
+//
+// Errors: ErrUnknownImage, *ConflictError (in use, or several tags without
+// force), ErrEngineUnavailable.
+type Images interface {
+	Images(ctx context.Context) ([]Image, error)
+	// RemoveImage takes an id, an unambiguous prefix of one, or a reference.
+	RemoveImage(ctx context.Context, id string, force bool) (ImageRemoval, error)
+}
+
+// System tells how the program and what it depends on are doing. What doesn't
+// answer is part of the answer (System.Degraded), not an error.
+type System interface {
+	System(ctx context.Context) (SystemStatus, error)
+}
+
+// Auth is auth.Service.
+type Auth interface {
+	// Login errors: auth.ErrCredentials, *auth.ThrottledError, auth.ErrBusy.
+	Login(ctx context.Context, r auth.LoginRequest) (auth.Login, error)
+	// Verify errors: auth.ErrToken, wrapped by what is wrong with it.
+	Verify(ctx context.Context, token string) (auth.Identity, error)
+	Logout(ctx context.Context, sessionID string) error
+}
+
+// Errors of the ports; what a part's own errors come down to. Wrap them.
+var (
+	ErrUnknownContainer  = errors.New("no such container")
+	ErrUnknownImage      = errors.New("no such image")
+	ErrEngineUnavailable = errors.New("the Docker engine doesn't answer")
+)
+
+// BusyError says that a container is in an operation.
+type BusyError struct {
+	Container   string // its name
+	OperationID string
+}
+
+func (e *BusyError) Error() string {
+	return e.Container + " is in operation " + e.OperationID
+}
+
+// ConflictError is the engine's no to something that it understood. Reason is
+// the engine's sentence, for the user to read.
+type ConflictError struct{ Reason string }
+
+func (e *ConflictError) Error() string { return e.Reason }
+
+// RefusedError says why a container is not updated: the code is a
+// policy.Code or one of the updater's own.
+type RefusedError struct{ Code, Reason string }
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+// ContainerDetail is one container with how it is configured.
+type ContainerDetail struct {
+	scanner.ContainerStatus
+
+	Command      []string          `json:"command"`
+	Entrypoint   []string          `json:"entrypoint"`
+	WorkingDir   string            `json:"workingDir"`
+	User         string            `json:"user"`
+	Hostname     string            `json:"hostname"`
+	Env          []EnvVar          `json:"env"`
+	Labels       map[string]string `json:"labels"`
+	Mounts       []Mount           `json:"mounts"`
+	Networks     []Network         `json:"networks"`
+	NetworkMode  string            `json:"networkMode"`
+	Restart      RestartPolicy     `json:"restartPolicy"`
+	RestartCount int               `json:"restartCount"`
+	Privileged   bool              `json:"privileged"`
+	AutoRemove   bool              `json:"autoRemove"`
+	Platform     string            `json:"platform"`
+	FinishedAt   *time.Time        `json:"finishedAt"`
+	ExitCode     *int              `json:"exitCode"` // nil while it runs
+	OOMKilled    bool              `json:"oomKilled"`
+	HealthLog    []HealthProbe     `json:"healthLog"` // newest last
+}
+
+// EnvVar is a variable of a container's environment.
+type EnvVar struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Masked bool   `json:"masked"` // it looks like a secret: Value is "***"
+}
+
+// Mount is a volume, folder or tmpfs of a container.
+type Mount struct {
+	Type        string `json:"type"` // bind, volume, tmpfs, npipe, cluster, image
+	Name        string `json:"name"` // of a volume
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+	ReadOnly    bool   `json:"readOnly"`
+}
+
+// Network is a container's place in a network.
+type Network struct {
+	Name    string   `json:"name"`
+	ID      string   `json:"id"`
+	IPv4    string   `json:"ipv4"`
+	IPv6    string   `json:"ipv6"`
+	MAC     string   `json:"mac"`
+	Aliases []string `json:"aliases"`
+}
+
+// RestartPolicy is what the engine does when the container ends.
+type RestartPolicy struct {
+	Name       string `json:"name"` // no, always, unless-stopped, on-failure
+	MaxRetries int    `json:"maxRetries"`
+}
+
+// HealthProbe is one run of a health check.
+type HealthProbe struct {
+	At       time.Time `json:"at"`
+	ExitCode int       `json:"exitCode"`
+	Output   string    `json:"output"`
+}
+
+// Image is one image of the engine.
+type Image struct {
+	ID         string     `json:"id"`
+	Tags       []string   `json:"tags"`
+	Digests    []string   `json:"digests"`
+	SizeBytes  int64      `json:"sizeBytes"`
+	CreatedAt  *time.Time `json:"createdAt"`  // nil if the image doesn't say
+	Containers []string   `json:"containers"` // names
+	Dangling   bool       `json:"dangling"`
+}
+
+// ImageRemoval is what the removal of an image did.
+type ImageRemoval struct {
+	Deleted        []string `json:"deleted"` // ids
+	Untagged       []string `json:"untagged"`
+	ReclaimedBytes int64    `json:"reclaimedBytes"`
+}
+
+// SystemStatus is how the program and what it depends on are doing.
+type SystemStatus struct {
+	Version    string          `json:"version"`
+	StartedAt  time.Time       `json:"startedAt"`
+	Engine     EngineStatus    `json:"engine"`
+	RateLimits []RateLimit     `json:"rateLimits"`
+	Scan       Schedule        `json:"scan"`
+	Update     Schedule        `json:"update"`
+	Containers ContainerCounts `json:"containers"` // the handler fills it in
+	Degraded   []Degradation   `json:"degraded"`
+}
+
+// EngineStatus is the Docker engine; all but Reachable and Host are empty
+// while it doesn't answer.
+type EngineStatus struct {
+	Reachable     bool   `json:"reachable"`
+	Host          string `json:"host"`
+	Version       string `json:"version"`
+	APIVersion    string `json:"apiVersion"`
+	OS            string `json:"os"`
+	Architecture  string `json:"architecture"`
+	StorageDriver string `json:"storageDriver"`
+}
+
+// RateLimit is what a registry has said about how often it may be asked.
+type RateLimit struct {
+	Registry     string     `json:"registry"`
+	Limit        int        `json:"limit"`
+	Remaining    int        `json:"remaining"`
+	BlockedUntil *time.Time `json:"blockedUntil"` // it asked to be left alone
+}
+
+// Schedule is when something ran and will run; nil: never, not planned.
+type Schedule struct {
+	LastAt *time.Time `json:"lastAt"`
+	NextAt *time.Time `json:"nextAt"`
+}
+
+// ContainerCounts counts containers by status.
+type ContainerCounts struct {
+	Total    int                    `json:"total"`
+	Running  int                    `json:"running"`
+	ByStatus map[scanner.Status]int `json:"byStatus"`
+}
+
+// Degradation is something that works less well than it could, and why.
+type Degradation struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}

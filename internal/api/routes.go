@@ -1,0 +1,106 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/watch-docker/watch-docker/internal/auth"
+)
+
+// routes is all there is over HTTP: who may call what. A route that is not
+// here doesn't exist, and one without a role needs none.
+func (s *server) routes(r *routes) {
+	handle(r, anyone, "GET /healthz", "health", "Whether the process lives", s.health)
+	handle(r, anyone, "GET /readyz", "ready", "Whether engine and store answer", s.ready)
+	handle(r, anyone, "POST /api/v1/auth/login", "login", "Sign in with a password", s.login)
+	handle(r, viewer, "POST /api/v1/auth/logout", "logout", "End this session", s.logout)
+	handle(r, viewer, "GET /api/v1/auth/me", "me", "Who the token stands for", s.me)
+
+	handle(r, viewer, "GET /api/containers", "listContainers", "All containers and what is known of their images", s.listContainers)
+	handle(r, viewer, "GET /api/containers/{id}", "getContainer", "One container and how it is configured", s.getContainer)
+	handle(r, operator, "POST /api/containers/{id}/update", "updateContainer", "Update a container", s.updateContainer, accepted)
+	handle(r, operator, "POST /api/containers/{id}/start", "startContainer", "Start a container", s.act(Start))
+	handle(r, operator, "POST /api/containers/{id}/stop", "stopContainer", "Stop a container", s.act(Stop))
+	handle(r, operator, "POST /api/containers/{id}/restart", "restartContainer", "Restart a container", s.act(Restart))
+	handle(r, operator, "DELETE /api/containers/{id}", "removeContainer", "Remove a container; with its volumes only as an administrator", s.removeContainer)
+
+	handle(r, operator, "POST /api/updates/run", "runUpdates", "Update all that policy allows", s.runUpdates, accepted)
+	handle(r, operator, "POST /api/scan", "scan", "Ask the registries", s.startScan, accepted)
+	handle(r, viewer, "GET /api/operations", "listOperations", "Operations, newest first", s.listOperations)
+	handle(r, viewer, "GET /api/operations/{id}", "getOperation", "One operation, with its steps", s.getOperation)
+
+	handle(r, viewer, "GET /api/images", "listImages", "All images and who uses them", s.listImages)
+	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
+
+	handle(r, viewer, "GET /api/system", "getSystem", "How the program, the engine and the registries are doing", s.getSystem)
+	handle(r, administrator, "GET /api/config", "getConfig", "The configuration, secrets masked", s.getConfig)
+	handle(r, viewer, "GET /api/openapi.json", "getOpenAPI", "This document", s.getOpenAPI)
+}
+
+// access is who may call a route.
+type access auth.Role
+
+const (
+	anyone        access = ""
+	viewer               = access(auth.Viewer)
+	operator             = access(auth.Operator)
+	administrator        = access(auth.Administrator)
+)
+
+const (
+	maxBody = 1 << 20 // bytes
+	// bodyTimeout is for reading a body, not for the answer: see deadlines.
+	bodyTimeout = 10 * time.Second
+)
+
+// routes registers routes and remembers who may call each.
+type routes struct {
+	api   huma.API
+	needs map[string]access // by method and path as gin writes it: "GET /api/containers/:id"
+	fail  func(context.Context, error) error
+}
+
+// handle registers one route. Its success is 200, or 204 if O has no body.
+func handle[I, O any](r *routes, who access, route, id, summary string, h func(context.Context, *I) (*O, error), options ...func(*huma.Operation)) {
+	method, path, _ := strings.Cut(route, " ")
+	op := huma.Operation{
+		Method: method, Path: path, OperationID: id, Summary: summary, Tags: []string{tag(path)},
+		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
+		Extensions: map[string]any{"x-access": "anyone"}, Security: []map[string][]string{},
+	}
+	if who != anyone {
+		op.Extensions["x-access"] = string(who)
+		op.Security = []map[string][]string{{"bearer": {}}, {"cookie": {}}}
+		op.RejectUnknownQueryParameters = true // "?forse=true" must not go unnoticed
+	}
+	for _, o := range options {
+		o(&op)
+	}
+	r.needs[method+" "+strings.NewReplacer("{", ":", "}", "").Replace(path)] = who
+	huma.Register(r.api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := h(ctx, in)
+		if err != nil {
+			return nil, r.fail(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+func accepted(op *huma.Operation) { op.DefaultStatus = http.StatusAccepted }
+
+// tag groups the routes of the document by what they are about.
+func tag(path string) string {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, "/api/"), "v1/")
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "healthz", "readyz", "openapi.json", "config":
+		return "system"
+	case "updates", "scan":
+		return "operations"
+	}
+	return first
+}

@@ -1,0 +1,78 @@
+package app
+
+import (
+	"fmt"
+
+	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/policy"
+	"github.com/watch-docker/watch-docker/internal/scanner"
+	"github.com/watch-docker/watch-docker/internal/updater"
+)
+
+// codeUpToDate is why a container is not updated when there is nothing to do.
+const codeUpToDate = "up_to_date"
+
+// mayByHand says whether somebody may update this one container now; nil is yes.
+func mayByHand(c scanner.ContainerStatus, force bool) *api.RefusedError {
+	switch {
+	case c.Status == scanner.UpToDate:
+		return &api.RefusedError{Code: codeUpToDate, Reason: c.Name + " is up to date."}
+	case c.Status == scanner.Failed:
+		return &api.RefusedError{Code: c.Error.Code, Reason: c.Error.Message}
+	case c.Policy.ByHand == policy.No, c.Policy.ByHand == policy.WithForce && !force:
+		return &api.RefusedError{Code: string(c.Policy.Code), Reason: c.Policy.Reason}
+	}
+	return nil
+}
+
+// maySweep says whether a run over everything may update a container: what the
+// schedule may, also while the schedule is off.
+func maySweep(c scanner.ContainerStatus) *api.RefusedError {
+	switch {
+	case c.Status == scanner.Failed:
+		return &api.RefusedError{Code: c.Error.Code, Reason: c.Error.Message}
+	case c.Status != scanner.UpdateAvailable:
+		return &api.RefusedError{Code: string(c.Policy.Code), Reason: c.Summary}
+	case !c.Policy.Scheduled && c.Policy.Code != policy.UpdatesDisabled:
+		return &api.RefusedError{Code: string(c.Policy.Code), Reason: c.Policy.Reason}
+	}
+	return nil
+}
+
+// bySchedule says whether the schedule may update a container.
+func bySchedule(c scanner.ContainerStatus) *api.RefusedError {
+	if c.Status == scanner.UpdateAvailable && !c.Policy.Scheduled {
+		return &api.RefusedError{Code: string(c.Policy.Code), Reason: c.Policy.Reason}
+	}
+	return maySweep(c)
+}
+
+// request makes a status into what the updater is asked.
+func request(c scanner.ContainerStatus, actor string) updater.Request {
+	return updater.Request{
+		ContainerID: c.ID, Name: c.Name, Image: c.Image, Actor: actor, Labels: c.Policy.Labels,
+		// An outdated container without a digest is one whose image was pulled already.
+		Pull:   c.Status != scanner.UpdateAvailable || c.RemoteDigest != "",
+		Digest: c.RemoteDigest, FromDigest: c.LocalDigest,
+	}
+}
+
+// find looks a container up by id, by 12 or more of an id's first digits, or by name.
+func find(all []scanner.ContainerStatus, key string) (scanner.ContainerStatus, error) {
+	var found []scanner.ContainerStatus
+	for _, c := range all {
+		if c.ID == key || c.Name == key {
+			return c, nil
+		}
+		if len(key) >= 12 && len(key) < len(c.ID) && c.ID[:len(key)] == key {
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return scanner.ContainerStatus{}, fmt.Errorf("%w: %s", api.ErrUnknownContainer, key)
+	}
+	return scanner.ContainerStatus{}, fmt.Errorf("%w: %s could be several", api.ErrUnknownContainer, key)
+}

@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/scanner"
+	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/updater"
+)
+
+// actorCommand is who acts when the command line does, and actorSchedule when
+// nobody does.
+const (
+	actorCommand  = "command line"
+	actorSchedule = "schedule"
+)
+
+// follow is how often a running operation is looked at for whoever watches it.
+const follow = 150 * time.Millisecond
+
+// operator updates containers: it joins what the scanner knows with what the
+// updater does. The server, its socket and the command line all use it.
+type operator struct {
+	scanner *scanner.Scanner
+	updater *updater.Updater
+}
+
+// updateArgs is what an update run is asked for.
+type updateArgs struct {
+	Names  []string `json:"names"` // ids, prefixes or names; none: all
+	Force  bool     `json:"force"`
+	DryRun bool     `json:"dryRun"`
+}
+
+// plan says which containers would be updated and why the others wouldn't.
+// A name that isn't there is an error, and nothing is planned.
+func (o operator) plan(args updateArgs, allowed func(scanner.ContainerStatus) *api.RefusedError) (do []scanner.ContainerStatus, left []api.LeftOut, err error) {
+	chosen := o.scanner.Latest().Containers
+	if len(args.Names) > 0 {
+		all := chosen
+		chosen = nil
+		for _, name := range args.Names {
+			c, err := find(all, name)
+			if err != nil {
+				return nil, nil, err
+			}
+			chosen = append(chosen, c)
+		}
+		allowed = func(c scanner.ContainerStatus) *api.RefusedError { return mayByHand(c, args.Force) }
+	}
+	left = []api.LeftOut{}
+	for _, c := range chosen {
+		refused := allowed(c)
+		switch {
+		case refused == nil:
+			do = append(do, c)
+		case len(args.Names) > 0 || c.Status != scanner.UpToDate:
+			left = append(left, api.LeftOut{ID: c.ID, Name: c.Name, Reason: refused.Reason})
+		}
+	}
+	return do, left, nil
+}
+
+// run plans and queues what is planned; with DryRun the operations only say
+// what would be done.
+func (o operator) run(ctx context.Context, args updateArgs, actor string, allowed func(scanner.ContainerStatus) *api.RefusedError) (api.Run, error) {
+	do, left, err := o.plan(args, allowed)
+	if err != nil {
+		return api.Run{}, err
+	}
+	run := api.Run{Operations: []store.Operation{}, Skipped: left}
+	for _, c := range do {
+		r := request(c, actor)
+		op := store.Operation{Kind: updater.KindUpdate, Target: c.Name, State: store.Queued, CreatedAt: time.Now().UTC(), Actor: actor,
+			Steps: []store.Step{}, FromImage: r.Image, ToImage: r.Image, FromDigest: r.FromDigest, ToDigest: r.Digest}
+		if !args.DryRun {
+			if op, err = o.updater.Update(ctx, r); err != nil {
+				return run, err
+			}
+		}
+		run.Operations = append(run.Operations, op)
+	}
+	return run, nil
+}
+
+// command scans, runs and waits for the end of everything, telling watch of
+// each change of an operation.
+func (o operator) command(ctx context.Context, args updateArgs, progress scanner.Progress, watch func(store.Operation)) (api.Run, error) {
+	if _, err := o.scanner.Scan(ctx, scanner.Options{Progress: progress}); err != nil {
+		return api.Run{}, err
+	}
+	run, err := o.run(ctx, args, actorCommand, maySweep)
+	if err != nil || args.DryRun {
+		return run, err
+	}
+	for unfinished := true; unfinished; {
+		unfinished = false
+		for i, op := range run.Operations {
+			if op.State.Finished() {
+				continue
+			}
+			if run.Operations[i], err = o.updater.Operation(ctx, op.ID); err != nil {
+				return run, err
+			}
+			watch(run.Operations[i])
+			unfinished = unfinished || !run.Operations[i].State.Finished()
+		}
+		if unfinished {
+			select {
+			case <-ctx.Done():
+				return run, ctx.Err()
+			case <-time.After(follow):
+			}
+		}
+	}
+	return run, nil
+}

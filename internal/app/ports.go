@@ -1,0 +1,218 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/scheduler"
+	"github.com/watch-docker/watch-docker/internal/store"
+)
+
+// ports is the api's side of the parts.
+type ports struct {
+	*parts
+
+	scans     *scans
+	interval  *scheduler.Interval
+	updates   *scheduler.Cron
+	startedAt time.Time
+}
+
+// Update implements api.Updates.
+func (p ports) Update(ctx context.Context, r api.UpdateRequest) (store.Operation, error) {
+	c, err := find(p.scanner.Latest().Containers, r.ContainerID)
+	if err != nil {
+		return store.Operation{}, err
+	}
+	if id, busy := p.updater.Busy(c.ID); busy {
+		return p.updater.Operation(ctx, id)
+	}
+	if refused := mayByHand(c, r.Force); refused != nil {
+		return store.Operation{}, refused
+	}
+	return p.updater.Update(ctx, request(c, r.Actor))
+}
+
+// UpdateAll implements api.Updates.
+func (p ports) UpdateAll(ctx context.Context, r api.RunRequest) (api.Run, error) {
+	return p.operator.run(ctx, updateArgs{Names: r.ContainerIDs, DryRun: r.DryRun}, r.Actor, maySweep)
+}
+
+// Operation implements api.Operations.
+func (p ports) Operation(ctx context.Context, id string) (store.Operation, error) {
+	if j := p.scans.find(id); j != nil {
+		return j.snapshot(), nil
+	}
+	return p.updater.Operation(ctx, id)
+}
+
+// Operations implements api.Operations; those under way have their progress.
+func (p ports) Operations(ctx context.Context, f store.OperationFilter) ([]store.Operation, error) {
+	all, err := p.store.Operations(ctx, f)
+	for i, o := range all {
+		if o.State.Finished() {
+			continue
+		}
+		if all[i], err = p.Operation(ctx, o.ID); err != nil {
+			return nil, err
+		}
+	}
+	return all, err
+}
+
+// Done implements api.Operations.
+func (p ports) Done(id string) <-chan struct{} {
+	if j := p.scans.find(id); j != nil {
+		return j.done
+	}
+	return p.updater.Done(id)
+}
+
+// Container implements api.Engine.
+func (p ports) Container(ctx context.Context, id string) (api.ContainerDetail, error) {
+	raw, err := p.engine.Detail(ctx, id, true)
+	if err != nil {
+		return api.ContainerDetail{}, ported(err, api.ErrUnknownContainer)
+	}
+	return api.DetailFromInspect(raw)
+}
+
+// Act implements api.Engine.
+func (p ports) Act(ctx context.Context, id string, action api.Action) error {
+	if err := p.free(id); err != nil {
+		return err
+	}
+	var err error
+	switch action {
+	case api.Start:
+		err = p.engine.Start(ctx, id)
+	case api.Stop:
+		err = p.engine.Stop(ctx, id, nil)
+	case api.Restart:
+		err = p.engine.Restart(ctx, id, nil)
+	default:
+		err = fmt.Errorf("unknown action %q", action)
+	}
+	return ported(err, api.ErrUnknownContainer)
+}
+
+// Remove implements api.Engine.
+func (p ports) Remove(ctx context.Context, id string, o api.RemoveOptions) error {
+	if err := p.free(id); err != nil {
+		return err
+	}
+	return ported(p.engine.Remove(ctx, id, dockercli.RemoveOptions{Force: o.Force, Volumes: o.Volumes}), api.ErrUnknownContainer)
+}
+
+// free is an error while a container is in an operation.
+func (p ports) free(id string) error {
+	operation, busy := p.updater.Busy(id)
+	if !busy {
+		return nil
+	}
+	name := id
+	if c, err := find(p.scanner.Latest().Containers, id); err == nil {
+		name = c.Name
+	}
+	return &api.BusyError{Container: name, OperationID: operation}
+}
+
+// Images implements api.Images.
+func (p ports) Images(ctx context.Context) ([]api.Image, error) {
+	rows, err := p.engine.Images(ctx)
+	if err != nil {
+		return nil, ported(err, api.ErrUnknownImage)
+	}
+	images := make([]api.Image, len(rows))
+	for i, r := range rows {
+		images[i] = api.Image{ID: r.ID, Tags: list(r.Tags), Digests: list(r.Digests), SizeBytes: r.SizeBytes,
+			CreatedAt: timeOrNil(r.CreatedAt), Containers: list(r.Containers), Dangling: r.Dangling}
+	}
+	return images, nil
+}
+
+// RemoveImage implements api.Images. The bytes are the image's whole size:
+// layers that it shared with others stay.
+func (p ports) RemoveImage(ctx context.Context, id string, force bool) (api.ImageRemoval, error) {
+	rows, err := p.engine.Images(ctx)
+	if err != nil {
+		return api.ImageRemoval{}, ported(err, api.ErrUnknownImage)
+	}
+	removed, err := p.engine.RemoveImage(ctx, id, force)
+	if err != nil {
+		return api.ImageRemoval{}, ported(err, api.ErrUnknownImage)
+	}
+	out := api.ImageRemoval{Deleted: list(removed.Deleted), Untagged: list(removed.Untagged)}
+	for _, r := range rows {
+		if slices.Contains(removed.Deleted, r.ID) {
+			out.ReclaimedBytes += r.SizeBytes
+		}
+	}
+	return out, nil
+}
+
+// System implements api.System.
+func (p ports) System(ctx context.Context) (api.SystemStatus, error) {
+	s := api.SystemStatus{
+		Version: Version(), StartedAt: p.startedAt, Engine: api.EngineStatus{Host: p.engine.Host()},
+		RateLimits: []api.RateLimit{}, Degraded: []api.Degradation{},
+	}
+	if v, err := p.engine.Version(ctx); err != nil {
+		s.Degraded = append(s.Degraded, api.Degradation{Code: "engine_unavailable", Message: err.Error()})
+	} else {
+		s.Engine.Reachable, s.Engine.Version, s.Engine.APIVersion, s.Engine.OS, s.Engine.Architecture = true, v.Engine, v.API, v.OS, v.Arch
+	}
+	for _, h := range p.registry.Hosts() {
+		limit := api.RateLimit{Registry: h.Host}
+		if h.PausedUntil.After(time.Now()) {
+			limit.BlockedUntil = &h.PausedUntil
+			s.Degraded = append(s.Degraded, api.Degradation{Code: "registry_rate_limited",
+				Message: h.Host + " asked to be left alone until " + h.PausedUntil.Format(time.RFC3339) + "."})
+		}
+		if h.RateLimit != nil {
+			limit.Limit, limit.Remaining = h.RateLimit.Limit, h.RateLimit.Remaining
+		}
+		if h.RateLimit != nil || limit.BlockedUntil != nil {
+			s.RateLimits = append(s.RateLimits, limit)
+		}
+	}
+	interval, cron := p.interval.Status(), p.updates.Status()
+	s.Scan = api.Schedule{LastAt: timeOrNil(interval.Last), NextAt: timeOrNil(interval.Next)}
+	s.Update = api.Schedule{LastAt: timeOrNil(cron.Last), NextAt: timeOrNil(cron.Next)}
+	return s, nil
+}
+
+// ported makes an engine's error one of the api's.
+func ported(err, unknown error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, dockercli.ErrNotFound):
+		return fmt.Errorf("%w: %w", unknown, err)
+	case errors.Is(err, dockercli.ErrUnavailable):
+		return fmt.Errorf("%w: %w", api.ErrEngineUnavailable, err)
+	case errors.Is(err, dockercli.ErrConflict):
+		return &api.ConflictError{Reason: err.Error()}
+	}
+	return err
+}
+
+// list is never nil: an empty list is [] in JSON.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

@@ -1,0 +1,239 @@
+package dockercli_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/test/testbed"
+)
+
+// A recreation is one way to make a container. The test makes it from the old
+// image, lets dockercli make it again from the new one, and compares the
+// engine's inspect with that of the container that the very same create makes
+// from the new image (the control). In the strings, {name} is the container's
+// own name, {net} begins the names of its networks and volumes, {n} is a
+// number of its own, {image} the image.
+type recreation struct {
+	name string
+	from string   // the pair of images; empty: plain
+	prep []string // docker commands before
+	args []string // of docker create, before the image
+	cmd  []string // after it
+	body string   // in place of args and cmd: the body of the create request
+	then []string // docker commands after the create, before the start
+	// createdOnly is why it can't be started here.
+	createdOnly string
+	since       string // API version
+	until       string // last API version
+	check       func(t *testing.T, b dockercli.Blueprint, warnings []string)
+}
+
+// workshop is an engine with the images that the cases need.
+type workshop struct {
+	*testing.T
+	bed    *testbed.Bed
+	client *dockercli.Client
+	env    []string
+}
+
+func newWorkshop(t *testing.T, kinds ...testbed.Kind) *workshop {
+	t.Helper()
+	if len(kinds) == 0 {
+		kinds = []testbed.Kind{testbed.Plain}
+	}
+	bed := testbed.New(t, testbed.WithEngine(testbed.AnyEngine), testbed.WithRegistry(kinds...))
+	client, err := dockercli.New(dockercli.Options{Host: bed.Engine().Host(), UserAgent: "watch-docker-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	env := append(os.Environ(), "DOCKER_HOST="+bed.Engine().Host(), "DOCKER_CONFIG="+t.TempDir())
+	return &workshop{T: t, bed: bed, client: client, env: env}
+}
+
+// in is the workshop for a subtest.
+func (w *workshop) in(t *testing.T) *workshop {
+	return &workshop{T: t, bed: w.bed, client: w.client, env: w.env}
+}
+
+// stock pulls both images of each pair: pair:1 and pair:2.
+func (w *workshop) stock(pairs map[string][2]testbed.ImageOptions) {
+	w.Helper()
+	reg := w.bed.Registry(testbed.Plain)
+	for name, pair := range pairs {
+		for i, o := range pair {
+			o.Payload = fmt.Sprint(name, i)
+			repoTag := fmt.Sprintf("%s:%d", name, i+1)
+			if _, err := reg.Push(w.Context(), repoTag, testbed.Must(testbed.Image(o))(w)); err != nil {
+				w.Fatal(err)
+			}
+			if err := w.bed.Pull(w.Context(), reg.Ref(repoTag)); err != nil {
+				w.Fatal(err)
+			}
+		}
+	}
+}
+
+// docker runs Docker's own command line.
+func (w *workshop) docker(args ...string) string {
+	w.Helper()
+	out, err := w.tryDocker(args...)
+	if err != nil {
+		w.Fatalf("docker %s: %v", strings.Join(args, " "), err)
+	}
+	return out
+}
+
+func (w *workshop) tryDocker(args ...string) (string, error) {
+	cmd := exec.CommandContext(w.Context(), "docker", args...)
+	cmd.Env = w.env
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, stderr.String())
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// inspect is the engine's raw inspect.
+func (w *workshop) inspect(id string) map[string]any {
+	w.Helper()
+	raw, err := w.client.Detail(w.Context(), id, true)
+	if err != nil {
+		w.Fatal(err)
+	}
+	var all map[string]any
+	if err := json.Unmarshal(raw, &all); err != nil {
+		w.Fatal(err)
+	}
+	return all
+}
+
+// try does one case: see recreation.
+func (w *workshop) try(n int, r recreation) {
+	if r.from == "" {
+		r.from = "plain"
+	}
+	ref := fmt.Sprintf("%scase-%d:latest", w.bed.Prefix(), n)
+	name := fmt.Sprintf("%scase-%d", w.bed.Prefix(), n)
+	r = r.fill(strings.NewReplacer("{name}", name, "{net}", name+"-x", "{n}", fmt.Sprint(n), "{image}", ref))
+	pair := w.bed.Registry(testbed.Plain).Ref(r.from)
+	defer w.clean(name)
+
+	w.docker("tag", pair+":1", ref)
+	for _, line := range r.prep {
+		w.docker(strings.Fields(line)...)
+	}
+	old := w.make(name, ref, r)
+	b := w.blueprint(old)
+	w.docker("tag", pair+":2", ref)
+	made, warnings, err := w.client.Create(w.Context(), b, dockercli.CreateOptions{Name: name + "-new", ImageID: w.imageID(pair + ":2")})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if r.check != nil {
+		r.check(w.T, b, warnings)
+	}
+	w.swap(old, made, name, r)
+	got := w.inspect(made)
+	w.docker("rm", "-f", made)
+	control := w.make(name, ref, r)
+	want := w.inspect(control)
+	known := strings.Join(append(append(r.args, r.then...), r.body), " ")
+	if diff := cmp.Diff(normalise(want, known), normalise(got, known)); diff != "" {
+		w.Errorf("inspect (-control +recreated):\n%s", diff)
+	}
+	w.docker("rm", "-f", "-v", control)
+}
+
+// make does as the user would.
+func (w *workshop) make(name, ref string, r recreation) (id string) {
+	w.Helper()
+	if r.body != "" {
+		id = w.post(name, r.body)
+	} else {
+		args := append([]string{"create", "--pull", "never", "--name", name}, r.args...)
+		id = w.docker(append(append(args, ref), r.cmd...)...)
+	}
+	for _, line := range r.then {
+		w.docker(strings.Fields(line)...)
+	}
+	if r.createdOnly == "" {
+		w.docker("start", name)
+	}
+	return id
+}
+
+// blueprint goes through JSON, as the journal does.
+func (w *workshop) blueprint(id string) (b dockercli.Blueprint) {
+	w.Helper()
+	taken, err := w.client.Blueprint(w.Context(), id)
+	if err != nil {
+		w.Fatal(err)
+	}
+	kept, err := json.Marshal(taken)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := json.Unmarshal(kept, &b); err != nil {
+		w.Fatal(err)
+	}
+	return b
+}
+
+// swap puts the new container in the old one's place, as an update does.
+func (w *workshop) swap(old, made, name string, r recreation) {
+	w.Helper()
+	ctx, none := w.Context(), time.Duration(0)
+	steps := []func() error{
+		func() error { return w.client.Rename(ctx, old, name+"-old") },
+		func() error { return w.client.Rename(ctx, made, name) },
+		func() error { return w.client.Stop(ctx, old, &none) },
+	}
+	if r.createdOnly == "" {
+		steps = append(steps, func() error { return w.client.Start(ctx, made) })
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			w.Fatal(err)
+		}
+	}
+	w.tryDocker("rm", "-f", old) // with --rm it is gone
+}
+
+func (w *workshop) imageID(ref string) string {
+	w.Helper()
+	return testbed.Must(w.client.ImageID(w.Context(), ref))(w)
+}
+
+// clean removes what a case has left, in whatever state.
+func (w *workshop) clean(name string) {
+	ids, _ := exec.Command("sh", "-c", "DOCKER_HOST="+w.bed.Engine().Host()+" docker ps -aq --filter 'name=^/?"+name+"(-|$)'").Output()
+	for _, id := range strings.Fields(string(ids)) {
+		cmd := exec.Command("docker", "rm", "-f", "-v", id)
+		cmd.Env = w.env
+		_ = cmd.Run()
+	}
+}
+
+func (r recreation) fill(in *strings.Replacer) recreation {
+	each := func(list []string) []string {
+		var out []string
+		for _, s := range list {
+			out = append(out, in.Replace(s))
+		}
+		return out
+	}
+	r.prep, r.args, r.cmd, r.then, r.body = each(r.prep), each(r.args), each(r.cmd), each(r.then), in.Replace(r.body)
+	return r
+}

@@ -1,0 +1,68 @@
+package updater
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/logging"
+	"github.com/watch-docker/watch-docker/internal/store"
+)
+
+// Recover resolves what an earlier process left unfinished: forward if the
+// gate had passed, back otherwise. It must be called by the owner of the state
+// folder, before Run.
+//
+// An engine that doesn't answer leaves everything as it is, for a later call:
+// dockercli.ErrUnavailable. What can't be resolved for another reason is
+// recorded as failed and doesn't keep the others.
+func (u *Updater) Recover(ctx context.Context) error {
+	unfinished, err := u.store.Unfinished(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range unfinished {
+		if err := u.recover(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (u *Updater) recover(ctx context.Context, o store.Operation) error {
+	j := &job{store: u.store, operation: o, done: make(chan struct{})}
+	if len(o.Plan) > 0 {
+		if err := json.Unmarshal(o.Plan, &j.plan); err != nil {
+			u.end(ctx, j, store.Failed, failure(CodeStore, fmt.Errorf("read its plan: %w", err)))
+			return nil
+		}
+	}
+	u.log.Warn("resolving an update that was interrupted", logging.Container(o.Target))
+	state, err := u.resolve(ctx, j)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, dockercli.ErrUnavailable):
+		return err
+	case err != nil:
+		u.end(ctx, j, store.Failed, failure(CodeRollback, fmt.Errorf("the update was interrupted, and could not be resolved: %w", err)))
+	case state == store.Succeeded:
+		u.end(ctx, j, state, nil)
+	default:
+		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program or the engine ended in the middle; the old container is back")))
+	}
+	return nil
+}
+
+func (u *Updater) resolve(ctx context.Context, j *job) (store.OperationState, error) {
+	if j.plan.Passed {
+		return store.Succeeded, j.step(ctx, stepFinish, func(ctx context.Context) (string, error) { return u.complete(ctx, j.plan) })
+	}
+	err := j.step(ctx, stepRollback, func(ctx context.Context) (string, error) { return "", u.restore(ctx, j.plan) })
+	if !j.plan.Stopped {
+		return store.Failed, err
+	}
+	return store.RolledBack, err
+}

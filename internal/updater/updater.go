@@ -1,0 +1,373 @@
+// Package updater gives containers a new image as one journalled sequence of
+// steps, each of which can be undone or done again: whatever is killed when,
+// the old or the new container runs under its name afterwards. doc/updating.md
+// tells how.
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/logging"
+	"github.com/watch-docker/watch-docker/internal/policy"
+	"github.com/watch-docker/watch-docker/internal/registry"
+	"github.com/watch-docker/watch-docker/internal/store"
+)
+
+// KindUpdate is the kind of an update's operation.
+const KindUpdate = "update"
+
+// grace is how long an update may go on after the program was asked to stop.
+const grace = 8 * time.Second
+
+// ErrStopping says that no new work is taken, since the program ends.
+var ErrStopping = errors.New("the program is stopping")
+
+// Settings are what the configuration says; they can change between updates.
+type Settings struct {
+	Concurrency   int           // updates at once
+	RemoveOld     bool          // remove the old container after a good update
+	HealthTimeout time.Duration // for a health check to pass, at least
+	StableFor     time.Duration // without a health check: up without a restart
+	Keep          int           // operations that are remembered
+}
+
+// Dependencies are what New needs.
+type Dependencies struct {
+	Engine      *dockercli.Client
+	Store       *store.Store
+	Credentials registry.CredentialSource
+	Settings    Settings
+	Logger      *zap.Logger
+}
+
+// Request asks for one update.
+type Request struct {
+	ContainerID string
+	Name        string // the container's
+	Image       string // the reference it was made from
+	Pull        bool   // false: the image is on this host already
+	Digest      string // what its tag names at the registry, if known
+	FromDigest  string // what the running image is known by, for the record
+	Labels      policy.Labels
+	Actor       string
+}
+
+// Updater runs updates: at most Settings.Concurrency at once, and one at a
+// time for an image.
+type Updater struct {
+	engine      *dockercli.Client
+	store       *store.Store
+	credentials registry.CredentialSource
+	log         *zap.Logger
+	wake        chan struct{}
+
+	mu       sync.Mutex // guards what follows
+	settings Settings
+	pending  []*job
+	running  []*job
+	jobs     map[string]*job // by operation id, pending or running
+	stopping bool
+}
+
+// New prepares an updater; nothing happens before Run.
+func New(d Dependencies) *Updater {
+	if d.Logger == nil {
+		d.Logger = zap.NewNop()
+	}
+	return &Updater{
+		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings,
+		log:  d.Logger.With(logging.Component("updater")),
+		wake: make(chan struct{}, 1), jobs: map[string]*job{},
+	}
+}
+
+// Apply takes new settings for the updates that begin from now on.
+func (u *Updater) Apply(s Settings, c registry.CredentialSource) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.settings, u.credentials = s, c
+}
+
+// Update queues an update and gives its operation. A container that is in one
+// already gives that one.
+func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.stopping {
+		return store.Operation{}, ErrStopping
+	}
+	if j := u.busy(r.ContainerID); j != nil {
+		return j.snapshot(), nil
+	}
+	now := time.Now().UTC()
+	j := &job{request: r, done: make(chan struct{}), store: u.store, operation: store.Operation{
+		ID: store.NewID(now), Kind: KindUpdate, Target: r.Name, State: store.Queued, CreatedAt: now, Actor: r.Actor,
+		FromImage: r.Image, ToImage: r.Image, FromDigest: r.FromDigest, ToDigest: r.Digest, Steps: []store.Step{},
+	}}
+	if err := u.store.SaveOperation(ctx, j.operation); err != nil {
+		return store.Operation{}, err
+	}
+	u.jobs[j.operation.ID] = j
+	u.pending = append(u.pending, j)
+	u.stir()
+	return j.snapshot(), nil
+}
+
+// Busy gives the id of the operation that a container is in, if any.
+func (u *Updater) Busy(containerID string) (operationID string, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if j := u.busy(containerID); j != nil {
+		return j.operation.ID, true
+	}
+	return "", false
+}
+
+// busy finds the job that has a container, by the old one's or the new one's id.
+func (u *Updater) busy(containerID string) *job {
+	for _, j := range u.jobs {
+		if j.request.ContainerID == containerID || j.newID() == containerID {
+			return j
+		}
+	}
+	return nil
+}
+
+// Operation gives an operation, with its progress if it runs.
+//
+// Errors: store.ErrNoOperation.
+func (u *Updater) Operation(ctx context.Context, id string) (store.Operation, error) {
+	u.mu.Lock()
+	j := u.jobs[id]
+	u.mu.Unlock()
+	if j != nil {
+		return j.snapshot(), nil
+	}
+	return u.store.Operation(ctx, id)
+}
+
+// Done is closed once the operation has ended and its record says so; for one
+// that isn't under way it is closed from the start.
+func (u *Updater) Done(id string) <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if j := u.jobs[id]; j != nil {
+		return j.done
+	}
+	done := make(chan struct{})
+	close(done)
+	return done
+}
+
+// Run works off the queue until ctx ends; then it takes nothing new and waits
+// for what runs: at most grace.
+func (u *Updater) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for {
+		for _, j := range u.startable() {
+			workers.Go(func() {
+				u.work(ctx, j)
+				u.finished(j)
+			})
+		}
+		select {
+		case <-ctx.Done():
+			u.mu.Lock()
+			u.stopping = true
+			u.mu.Unlock()
+			u.cancelPending(context.WithoutCancel(ctx))
+			return ctx.Err()
+		case <-u.wake:
+		}
+	}
+}
+
+// startable takes from the queue what may run now.
+func (u *Updater) startable() []*job {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var start, wait []*job
+	for _, j := range u.pending {
+		if len(u.running) < max(1, u.settings.Concurrency) && !u.imageBusy(j.request.Image) {
+			j.settings, j.credentials = u.settings, u.credentials
+			u.running = append(u.running, j)
+			start = append(start, j)
+		} else {
+			wait = append(wait, j)
+		}
+	}
+	u.pending = wait
+	return start
+}
+
+func (u *Updater) imageBusy(image string) bool {
+	for _, j := range u.running {
+		if j.request.Image == image {
+			return true
+		}
+	}
+	return false
+}
+
+func (u *Updater) finished(j *job) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for i, r := range u.running {
+		if r == j {
+			u.running = append(u.running[:i], u.running[i+1:]...)
+			break
+		}
+	}
+	delete(u.jobs, j.operation.ID)
+	close(j.done)
+	u.stir()
+}
+
+// cancelPending gives the queue back: nothing of it has begun.
+func (u *Updater) cancelPending(ctx context.Context) {
+	u.mu.Lock()
+	pending := u.pending
+	u.pending = nil
+	u.mu.Unlock()
+	for _, j := range pending {
+		u.end(ctx, j, store.Cancelled, &store.OperationError{Code: CodeInterrupted, Message: "The program was stopped before it began.", Logs: []string{}})
+		u.finished(j)
+	}
+}
+
+func (u *Updater) stir() {
+	select {
+	case u.wake <- struct{}{}:
+	default:
+	}
+}
+
+// work runs one job to its end, or as far as the program's end lets it.
+func (u *Updater) work(ctx context.Context, j *job) {
+	hard, cancel := withGrace(ctx, grace)
+	defer cancel()
+	keep := context.WithoutCancel(ctx)
+	if err := j.begin(keep); err != nil {
+		u.end(keep, j, store.Failed, failure(CodeStore, err))
+		return
+	}
+	u.log.Info("update begins", logging.Action(KindUpdate), logging.Container(j.request.Name), logging.Image(j.request.Image), logging.Digest(j.request.Digest))
+	state, err := u.sequence(ctx, hard, j)
+	switch {
+	case errors.Is(err, errLeft):
+		u.log.Warn("left to recovery", logging.Action(KindUpdate), logging.Container(j.request.Name))
+		return
+	case err != nil:
+		u.end(keep, j, state, asFailure(err))
+	default:
+		u.end(keep, j, state, nil)
+	}
+}
+
+// end writes the outcome down.
+func (u *Updater) end(ctx context.Context, j *job, state store.OperationState, failure *store.OperationError) {
+	o := j.finish(state, failure)
+	if err := u.store.SaveOperation(ctx, o); err != nil {
+		u.log.Error("the outcome could not be recorded", logging.Container(o.Target), logging.Err(err))
+	}
+	fields := []zap.Field{logging.Action(o.Kind), logging.Container(o.Target), logging.Image(o.ToImage), logging.Digest(o.ToDigest),
+		zap.String("state", string(state)), zap.Int64("downtimeMs", o.DowntimeMs)}
+	if failure != nil {
+		u.log.Error("update did not succeed", append(fields, zap.String("code", failure.Code), zap.String(logging.KeyErr, failure.Message))...)
+	} else {
+		u.log.Info("update done", fields...)
+	}
+	if keep := j.settings.Keep; keep > 0 {
+		if err := u.store.PruneOperations(ctx, keep); err != nil {
+			u.log.Warn("old operations could not be removed", logging.Err(err))
+		}
+	}
+}
+
+// withGrace gives a context that outlives ctx by d.
+func withGrace(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var timer *time.Timer
+	var mu sync.Mutex
+	stop := context.AfterFunc(ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		timer = time.AfterFunc(d, cancel)
+	})
+	return out, func() {
+		stop()
+		mu.Lock()
+		defer mu.Unlock()
+		if timer != nil {
+			timer.Stop()
+		}
+		cancel()
+	}
+}
+
+// Error is why an update didn't succeed.
+type Error struct {
+	Code    string
+	Message string
+	Logs    []string // the failing container's last lines
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Codes of errors.
+const (
+	CodePaused        = "container_paused"
+	CodeGone          = "container_gone"
+	CodeNameTaken     = "temporary_name_taken"
+	CodeSwarm         = "swarm_task"
+	CodeRefused       = "cannot_update"
+	CodePull          = "pull_failed"
+	CodeUnauthorized  = "pull_unauthorized"
+	CodeNoSpace       = "no_disk_space"
+	CodeWrongPlatform = "wrong_platform"
+	CodeQuarantined   = "quarantined"
+	CodeCreate        = "create_failed"
+	CodeStop          = "stop_failed"
+	CodeSwap          = "swap_failed"
+	CodeStart         = "start_failed"
+	CodeExited        = "container_exited"
+	CodeRestarted     = "container_restarted"
+	CodeUnhealthy     = "container_unhealthy"
+	CodeHealthTimeout = "health_timeout"
+	CodeInterrupted   = "interrupted"
+	CodeEngine        = "engine_unavailable"
+	CodeStore         = "store_failed"
+	CodeRollback      = "rollback_failed"
+)
+
+func failure(code string, err error) *store.OperationError {
+	return &store.OperationError{Code: code, Message: err.Error(), Logs: []string{}}
+}
+
+// asFailure makes an error into what is kept and shown.
+func asFailure(err error) *store.OperationError {
+	var e *Error
+	if errors.As(err, &e) {
+		logs := e.Logs
+		if logs == nil {
+			logs = []string{}
+		}
+		return &store.OperationError{Code: e.Code, Message: err.Error(), Logs: logs}
+	}
+	if errors.Is(err, dockercli.ErrUnavailable) {
+		return failure(CodeEngine, err)
+	}
+	return failure(CodeRefused, err)
+}
+
+func problem(code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
