@@ -10,8 +10,8 @@ import (
 	"github.com/watch-docker/watch-docker/internal/scanner"
 )
 
-// named is a container in a path.
-type named struct {
+// ContainerPath is a container in a path. huma looks into exported structs only.
+type ContainerPath struct {
 	ID string `path:"id" minLength:"1" maxLength:"256" doc:"Id, name, or an unambiguous beginning of the id, 12 digits or more"`
 }
 
@@ -55,7 +55,7 @@ func (in *listContainersIn) match(c *scanner.ContainerStatus) bool {
 
 type detailOut struct{ Body ContainerDetail }
 
-func (s *server) getContainer(ctx context.Context, in *named) (*detailOut, error) {
+func (s *server) getContainer(ctx context.Context, in *ContainerPath) (*detailOut, error) {
 	status, err := s.find(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -92,8 +92,8 @@ func presentable(d ContainerDetail) ContainerDetail {
 type statusOut struct{ Body scanner.ContainerStatus }
 
 // act makes the handler of an action.
-func (s *server) act(action Action) func(context.Context, *named) (*statusOut, error) {
-	return func(ctx context.Context, in *named) (*statusOut, error) {
+func (s *server) act(action Action) func(context.Context, *ContainerPath) (*statusOut, error) {
+	return func(ctx context.Context, in *ContainerPath) (*statusOut, error) {
 		before, err := s.find(ctx, in.ID)
 		if err != nil {
 			return nil, err
@@ -122,7 +122,7 @@ func (s *server) after(ctx context.Context, before scanner.ContainerStatus) (sca
 }
 
 type removeContainerIn struct {
-	named
+	ContainerPath
 
 	Force   bool `query:"force" doc:"Even if it runs"`
 	Volumes bool `query:"volumes" doc:"Its anonymous volumes, too; administrators only"`

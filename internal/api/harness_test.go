@@ -216,22 +216,11 @@ func (w *world) as(method, path string, options ...option) answer {
 	return w.do(method, path, append([]option{bearer(w.token)}, options...)...)
 }
 
-// with adds a user of another role, and gives a token of theirs.
-func (w *world) with(role auth.Role) string {
-	w.t.Helper()
-	elsewhere := filepath.Join(w.folder, string(role))
-	st, err := store.Open(w.t.Context(), elsewhere)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer st.Close()
-	// Only first users can be made yet, so this one is the first of its own store.
-	now := time.Now().UTC()
-	_, err = st.AddFirstUser(w.t.Context(), store.User{Name: string(role), PasswordHash: "x", Role: string(role), CreatedAt: now, ChangedAt: now})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return elsewhere
+// roles is an Auth whose tokens are the names of roles.
+type roles struct{ api.Auth }
+
+func (roles) Verify(_ context.Context, token string) (auth.Identity, error) {
+	return auth.Identity{Username: token, Role: auth.Role(token)}, nil
 }
 
 // fakes are a host with three containers.
@@ -343,10 +332,10 @@ func (f *fakes) StartScan(ctx context.Context, r api.ScanRequest) (store.Operati
 }
 
 func (f *fakes) Update(ctx context.Context, r api.UpdateRequest) (store.Operation, error) {
-	if err := f.note("update %s force=%v by %s", names([]string{r.ContainerID}), r.Force, r.Actor); err != nil {
+	if err := f.note("update %s force=%v by %s", nameOf(r.ContainerID), r.Force, r.Actor); err != nil {
 		return store.Operation{}, err
 	}
-	return f.operation(ctx, "update", names([]string{r.ContainerID})[0], r.Actor)
+	return f.operation(ctx, "update", nameOf(r.ContainerID), r.Actor)
 }
 
 func (f *fakes) UpdateAll(ctx context.Context, r api.RunRequest) (api.Run, error) {
@@ -375,7 +364,7 @@ func (f *fakes) Done(id string) <-chan struct{} {
 }
 
 func (f *fakes) Container(_ context.Context, id string) (api.ContainerDetail, error) {
-	if err := f.note("inspect %s", names([]string{id})); err != nil {
+	if err := f.note("inspect %s", nameOf(id)); err != nil {
 		return api.ContainerDetail{}, err
 	}
 	text, err := os.ReadFile(filepath.Join("testdata", "inspect.json"))
@@ -386,7 +375,7 @@ func (f *fakes) Container(_ context.Context, id string) (api.ContainerDetail, er
 }
 
 func (f *fakes) Act(_ context.Context, id string, action api.Action) error {
-	if err := f.note("%s %s", action, names([]string{id})); err != nil {
+	if err := f.note("%s %s", action, nameOf(id)); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -405,7 +394,7 @@ func (f *fakes) Act(_ context.Context, id string, action api.Action) error {
 }
 
 func (f *fakes) Remove(_ context.Context, id string, o api.RemoveOptions) error {
-	return f.note("remove %s force=%v volumes=%v", names([]string{id}), o.Force, o.Volumes)
+	return f.note("remove %s force=%v volumes=%v", nameOf(id), o.Force, o.Volumes)
 }
 
 func (f *fakes) Images(context.Context) ([]api.Image, error) {
@@ -420,12 +409,15 @@ func (f *fakes) System(context.Context) (api.SystemStatus, error) {
 	return api.SystemStatus{Version: "1.2.3", Engine: api.EngineStatus{Reachable: true, Version: "29.0"}}, f.note("system")
 }
 
-// names turns ids into what people read.
+// nameOf turns an id into what people read.
+func nameOf(id string) string {
+	return map[string]string{webID: "web", dbID: "db", oneID: "one"}[id]
+}
+
 func names(ids []string) []string {
-	known := map[string]string{webID: "web", dbID: "db", oneID: "one"}
 	out := make([]string, 0, len(ids))
 	for _, id := range ids {
-		out = append(out, known[id])
+		out = append(out, nameOf(id))
 	}
 	return out
 }

@@ -10,8 +10,8 @@ import (
 
 const longestWait = time.Minute
 
-// wait is ?wait=30s: the answer comes at the end of the operation, or then.
-type wait struct {
+// WaitQuery is ?wait=30s: the answer comes at the end of the operation, or then.
+type WaitQuery struct {
 	Wait patience `query:"wait" example:"30s" doc:"Answer at the end of the operation, or after this time: 0s to 1m"`
 }
 
@@ -34,8 +34,8 @@ type operationOut struct {
 }
 
 type updateIn struct {
-	named
-	wait
+	ContainerPath
+	WaitQuery
 
 	Body *struct {
 		Force bool `json:"force,omitempty" doc:"Update although policy would hold it back"`
@@ -59,7 +59,7 @@ func (s *server) updateContainer(ctx context.Context, in *updateIn) (*operationO
 }
 
 type runIn struct {
-	wait
+	WaitQuery
 
 	Body *struct {
 		IDs    []string `json:"ids,omitempty" maxItems:"1000" doc:"Ids or names; none: all that policy allows"`
@@ -97,7 +97,7 @@ func (s *server) runUpdates(ctx context.Context, in *runIn) (*runOut, error) {
 }
 
 type scanIn struct {
-	wait
+	WaitQuery
 
 	Fresh bool `query:"fresh" doc:"Past the cache"`
 	Body  *struct {
@@ -159,7 +159,7 @@ func (s *server) listOperations(ctx context.Context, in *listOperationsIn) (*lis
 }
 
 type getOperationIn struct {
-	wait
+	WaitQuery
 
 	ID string `path:"id" maxLength:"64"`
 }

@@ -102,7 +102,7 @@ func (p *parts) newRegistry(cfg *config.Config) *registry.Client {
 		Credentials: credentials(cfg),
 		Memory:      memory{p.store},
 		UserAgent:   userAgent(),
-		Logger:      p.log.With(logging.Component("registry")),
+		Logger:      p.log,
 	})
 }
 

@@ -134,7 +134,7 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 
 // identity prepares sign-in, and makes the first administrator.
 func (s *Server) identity(ctx context.Context, cfg *config.Config) (err error) {
-	s.auth, err = auth.New(auth.Dependencies{Store: s.store, StateFolder: cfg.StatePath, Logger: s.log.With(logging.Component("auth"))})
+	s.auth, err = auth.New(auth.Dependencies{Store: s.store, StateFolder: cfg.StatePath, Logger: s.log})
 	if err != nil {
 		return err
 	}

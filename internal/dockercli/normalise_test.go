@@ -3,6 +3,7 @@ package dockercli_test
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -84,6 +85,12 @@ func anonymousVolumes(all map[string]any) {
 	}
 	all["Mounts"] = byPlace // the engine's order is that of a Go map
 	host, _ := all["HostConfig"].(map[string]any)
+	config, _ := all["Config"].(map[string]any)
+	if list, ok := config["Env"].([]any); ok {
+		// Docker's command line (28) passes -e in the order of a Go map; the
+		// order that came of it is kept, but isn't the control's.
+		slices.SortFunc(list, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
+	}
 	if list, ok := host["Links"].([]any); ok {
 		set := map[string]any{}
 		for _, l := range list {

@@ -1,0 +1,257 @@
+package api_test
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/watch-docker/watch-docker/internal/api"
+)
+
+// mayCall is who may call each route. It stands here once more on purpose:
+// opening a route takes a change in two places.
+func mayCall() map[string]string {
+	return map[string]string{
+		"GET /healthz":                      "anyone",
+		"GET /readyz":                       "anyone",
+		"POST /api/v1/auth/login":           "anyone",
+		"POST /api/v1/auth/logout":          "viewer",
+		"GET /api/v1/auth/me":               "viewer",
+		"GET /api/containers":               "viewer",
+		"GET /api/containers/{id}":          "viewer",
+		"POST /api/containers/{id}/update":  "operator",
+		"POST /api/containers/{id}/start":   "operator",
+		"POST /api/containers/{id}/stop":    "operator",
+		"POST /api/containers/{id}/restart": "operator",
+		"DELETE /api/containers/{id}":       "operator",
+		"POST /api/updates/run":             "operator",
+		"POST /api/scan":                    "operator",
+		"GET /api/operations":               "viewer",
+		"GET /api/operations/{id}":          "viewer",
+		"GET /api/images":                   "viewer",
+		"DELETE /api/images":                "operator",
+		"GET /api/system":                   "viewer",
+		"GET /api/config":                   "administrator",
+		"GET /api/openapi.json":             "viewer",
+	}
+}
+
+// walk gives the routes that the router has, as the document writes them.
+func (w *world) walk() []string {
+	var all []string
+	for _, r := range w.router {
+		all = append(all, r.Method+" "+strings.ReplaceAll(r.Path, ":id", "{id}"))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestEveryRouteIsInTheTableOfWhoMayCallIt(t *testing.T) {
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(mayCall())), newWorld(t).walk()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEveryRouteButHealthReadinessAndLoginNeedsAToken(t *testing.T) {
+	w := newWorld(t)
+	for _, route := range w.walk() {
+		method, path, _ := strings.Cut(strings.ReplaceAll(route, "{id}", "web"), " ")
+		for name, o := range map[string]option{
+			"no token": header("X", "y"), "another scheme": header("Authorization", "Basic YTpi"),
+			"not a token": bearer("x"), "an empty one": bearer(""),
+		} {
+			a := w.do(method, path, o)
+			if mayCall()[route] == "anyone" {
+				if a.status == http.StatusUnauthorized {
+					t.Errorf("%s with %s: %s", route, name, a)
+				}
+				continue
+			}
+			a.is(http.StatusUnauthorized, "unauthorized")
+			if !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer ") {
+				t.Errorf("%s: no challenge: %v", route, a.header)
+			}
+		}
+	}
+	if last := w.last(); last != "" {
+		t.Errorf("a stranger got through to: %s", last)
+	}
+}
+
+func TestWithoutAuthNothingIsOpen(t *testing.T) {
+	w := newWorld(t, func(d *api.Dependencies) { *d = api.Dependencies{} })
+	if a := w.do("GET", "/healthz"); a.status != http.StatusOK {
+		t.Errorf("health: %s", a)
+	}
+	w.do("GET", "/api/containers", bearer("x")).is(http.StatusUnauthorized, "unauthorized")
+	w.do("POST", "/api/v1/auth/login", body(map[string]string{"username": "a", "password": "b"})).is(http.StatusUnauthorized, "bad_credentials")
+}
+
+func TestARoleReachesWhatIsItsOwnAndNoMore(t *testing.T) {
+	w := newWorld(t, func(d *api.Dependencies) { d.Auth = roles{} })
+	order := []string{"anyone", "viewer", "operator", "administrator"}
+	for route, need := range mayCall() {
+		if need == "anyone" || strings.HasSuffix(route, "logout") {
+			continue
+		}
+		method, path, _ := strings.Cut(strings.ReplaceAll(route, "{id}", "nowhere"), " ")
+		for i, role := range order[1:] {
+			a := w.do(method, path, bearer(role))
+			if allowed := i+1 >= slices.Index(order, need); allowed == (a.status == http.StatusForbidden) {
+				t.Errorf("%s as %s: %s", route, role, a)
+			}
+		}
+		w.do(method, path, bearer("emperor")).is(http.StatusForbidden, "forbidden")
+	}
+	w.do("DELETE", "/api/containers/web?volumes=true", bearer("operator")).is(http.StatusForbidden, "forbidden")
+	if a := w.do("DELETE", "/api/containers/web?volumes=true", bearer("administrator")); a.status != http.StatusNoContent {
+		t.Errorf("as administrator: %s", a)
+	}
+}
+
+func TestTheDocumentListsEveryRouteAndWhoMayCallIt(t *testing.T) {
+	w := newWorld(t).signIn()
+	a := w.as("GET", "/api/openapi.json")
+	if a.status != http.StatusOK || a.get("openapi") != "3.1.0" || a.get("info", "version") != "1.2.3" {
+		t.Fatalf("got %.200s", a)
+	}
+	listed := map[string]string{}
+	paths, _ := a.get("paths").(map[string]any)
+	for path, item := range paths {
+		for method, op := range item.(map[string]any) {
+			op := op.(map[string]any)
+			route := strings.ToUpper(method) + " " + path
+			listed[route] = op["x-access"].(string)
+			if open := len(op["security"].([]any)) == 0; open != (listed[route] == "anyone") {
+				t.Errorf("%s: security is %v", route, op["security"])
+			}
+			if op["responses"].(map[string]any)["default"] == nil {
+				t.Errorf("%s has no problem as its default answer", route)
+			}
+		}
+	}
+	if diff := cmp.Diff(mayCall(), listed); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEveryAnswerIsWhatTheDocumentSays(t *testing.T) {
+	w := newWorld(t).signIn()
+	doc := document{t: t, root: w.as("GET", "/api/openapi.json")}
+	op, err := w.operation(t.Context(), "update", "web", "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.finish(t.Context(), op.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []struct {
+		route, path string
+		status      int
+		options     []option
+		asked       string
+	}{
+		{"GET /healthz", "/healthz?_=1", 200, nil, ""},
+		{"GET /readyz", "/readyz", 200, nil, ""},
+		{"POST /api/v1/auth/login", "", 200, []option{body(map[string]string{"username": userName, "password": password})}, ""},
+		{"GET /api/v1/auth/me", "", 200, nil, ""},
+		{"GET /api/containers", "", 200, nil, ""},
+		{"GET /api/containers", "/api/containers?status=skipped,error&state=exited&q=POST", 200, nil, ""},
+		{"GET /api/containers/{id}", "/api/containers/web", 200, nil, "inspect web"},
+		{"POST /api/containers/{id}/update", "/api/containers/web/update", 202, nil, "update web force=false by ann"},
+		{"POST /api/containers/{id}/update", "/api/containers/web/update", 202, []option{raw(`{"force":true}`)}, "update web force=true by ann"},
+		{"POST /api/containers/{id}/start", "/api/containers/" + dbID + "/start", 200, nil, "start db"},
+		{"POST /api/containers/{id}/stop", "/api/containers/" + dbID + "/stop", 200, nil, "stop db"},
+		{"POST /api/containers/{id}/restart", "/api/containers/web/restart", 200, nil, "restart web"},
+		{"POST /api/containers/{id}/stop", "/api/containers/one/stop", 200, nil, "stop one"},
+		{"DELETE /api/containers/{id}", "/api/containers/web?force=true", 204, nil, "remove web force=true volumes=false"},
+		{"POST /api/updates/run", "", 202, nil, "run [] dry=false by ann"},
+		{"POST /api/updates/run", "", 202, []option{raw(`{"ids":["web","` + webID + `","db"],"dryRun":true}`)}, "run [web db] dry=true by ann"},
+		{"POST /api/scan", "/api/scan?fresh=true", 202, []option{raw(`{"ids":["web"]}`)}, "scan [web] fresh=true by ann"},
+		{"POST /api/scan", "", 202, nil, "scan [] fresh=false by ann"},
+		{"GET /api/operations", "", 200, nil, ""},
+		{"GET /api/operations/{id}", "/api/operations/" + op.ID, 200, nil, ""},
+		{"GET /api/images", "", 200, nil, "images"},
+		{"DELETE /api/images", "", 200, []option{raw(`{"id":"sha256:1","force":true}`)}, "remove image sha256:1 force=true"},
+		{"GET /api/system", "", 200, nil, "system"},
+		{"GET /api/config", "", 200, nil, ""},
+		{"POST /api/v1/auth/logout", "", 204, nil, ""},
+	} {
+		method, path, _ := strings.Cut(r.route, " ")
+		if r.path != "" {
+			path = r.path
+		}
+		a := w.as(method, path, r.options...)
+		if a.status != r.status {
+			t.Errorf("%s: %s", r.route, a)
+			continue
+		}
+		if r.asked != "" && w.last() != r.asked {
+			t.Errorf("%s asked for %q, want %q", r.route, w.last(), r.asked)
+		}
+		doc.check(r.route, a)
+	}
+}
+
+func TestContainersAreFiltered(t *testing.T) {
+	w := newWorld(t).signIn()
+	for query, want := range map[string][]any{
+		"":                                    {"db", "one", "web"},
+		"?status=upToDate":                    {"one"},
+		"?status=upToDate,skipped":            {"db", "one"},
+		"?state=running":                      {"one", "web"},
+		"?q=NGINX":                            {"one", "web"},
+		"?q=shop":                             {"web"},
+		"?q=nginx&status=updateAvailable":     {"web"},
+		"?q=nothing":                          {},
+		"?state=exited&status=upToDate&q=one": {},
+	} {
+		a := w.as("GET", "/api/containers"+query)
+		got := []any{}
+		all, _ := a.get("containers").([]any)
+		for _, c := range all {
+			got = append(got, c.(map[string]any)["name"])
+		}
+		if diff := cmp.Diff(want, got); diff != "" || a.get("scannedAt") != "2026-01-02T00:00:00Z" {
+			t.Errorf("%s: %s %s", query, diff, a)
+		}
+	}
+}
+
+func TestOperationsAreFilteredByContainerAlsoOneThatIsGone(t *testing.T) {
+	w := newWorld(t).signIn()
+	var ids []any
+	for _, target := range []string{"web", "gone", "web"} {
+		op, err := w.operation(t.Context(), "update", target, "ann")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, op.ID)
+		time.Sleep(2 * time.Millisecond) // ids sort by the millisecond
+	}
+	for query, want := range map[string][]any{
+		"":                             {ids[2], ids[1], ids[0]},
+		"?container=web":               {ids[2], ids[0]},
+		"?container=" + webID:          {ids[2], ids[0]},
+		"?container=gone":              {ids[1]},
+		"?limit=1":                     {ids[2]},
+		"?before=" + ids[1].(string):   {ids[0]},
+		"?kind=scan":                   {},
+		"?container=web&limit=1&kind=": {ids[2]},
+	} {
+		got := []any{}
+		a := w.as("GET", "/api/operations"+query)
+		all, _ := a.get("operations").([]any)
+		for _, o := range all {
+			got = append(got, o.(map[string]any)["id"])
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s %s", query, diff, a)
+		}
+	}
+}
