@@ -110,7 +110,9 @@ func (s *Scanner) judgeAnswer(st *ContainerStatus, sub *subject, a *answer, rule
 		st.Status = UpdateAvailable
 		st.Summary = fmt.Sprintf("%s is now %s at the registry.", sub.reference.Familiar(), short(a.digest))
 		st.Policy = policy.Decide(rules, s.facts(sub, a))
-		st.Quarantined = s.quarantined(sub.Name, a.digest)
+		if st.Quarantined = s.quarantined(sub.Name, a.digest); st.Quarantined != nil {
+			st.Summary = fmt.Sprintf("%s is now %s at the registry, a release that has failed here before.", sub.reference.Familiar(), short(a.digest))
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ type job struct {
 	credentials registry.CredentialSource
 	store       *store.Store
 	done        chan struct{}
+	down        time.Time // when the old container was told to stop
 
 	mu        sync.Mutex // guards what follows
 	operation store.Operation
@@ -138,10 +139,13 @@ func (j *job) progress(p store.Progress) {
 	j.operation.Progress = &p
 }
 
-func (j *job) downtime(d time.Duration) {
+// up notes that a container runs again: the new one, or the old one after all.
+func (j *job) up() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.operation.DowntimeMs = d.Milliseconds()
+	if !j.down.IsZero() {
+		j.operation.DowntimeMs = time.Since(j.down).Milliseconds()
+	}
 }
 
 // arrived notes the digest that came, which need not be the one decided on.

@@ -40,6 +40,7 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 		e.Code, e.Message = CodeRollback, fmt.Sprintf("%s Bringing the old container back failed, too: %v.", e.Message, err)
 		return store.Failed, e
 	}
+	j.up()
 	return wanted, e
 }
 

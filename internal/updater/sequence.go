@@ -67,13 +67,9 @@ func failedOrCancelled(soft context.Context) store.OperationState {
 
 // replace puts the new container in the old one's place and waits for the gate.
 func (u *Updater) replace(ctx context.Context, j *job) error {
-	var down time.Time
 	if j.plan.WasRunning {
-		err := j.step(ctx, stepStop, func(ctx context.Context) (string, error) {
-			down = time.Now()
-			return "", u.stop(ctx, j)
-		})
-		if err != nil {
+		j.down = time.Now()
+		if err := j.step(ctx, stepStop, func(ctx context.Context) (string, error) { return "", u.stop(ctx, j) }); err != nil {
 			return err
 		}
 	}
@@ -86,7 +82,7 @@ func (u *Updater) replace(ctx context.Context, j *job) error {
 	if err := j.step(ctx, stepStart, func(ctx context.Context) (string, error) { return "", u.start(ctx, j) }); err != nil {
 		return err
 	}
-	j.downtime(time.Since(down))
+	j.up()
 	return j.step(ctx, stepGate, func(ctx context.Context) (string, error) { return u.gate(ctx, j) })
 }
 

@@ -27,7 +27,11 @@ func TestTheDemoJudgesEveryContainerRightlyAndEndsByItself(t *testing.T) {
 		`legacy +\S+/site/legacy:latest +skipped +\S+ +The label watchdocker.skip=true`,
 		`partner +\S+/partner/feed:latest +error +\S+ +\S+ denies access`,
 		`proxy +\S+/site/proxy:2 +up to date +\S+ +The tag has moved, but its image for linux/amd64`,
-		`6 containers: 1 can be updated, 1 could not be checked, 2 up to date, 2 skipped`,
+		`7 containers: 2 can be updated, 1 could not be checked, 2 up to date, 2 skipped`,
+		`shop +updated +[0-9a-f]{12} +[0-9a-f]{12} +\d+\.\d s`,
+		`mail +rolled back +[0-9a-f]{12} +[0-9a-f]{12} .*ended with exit code 1`,
+		`fatal: /etc/mail/tls.pem is missing`,
+		`shop +\S+/site/shop:stable +up to date`,
 		`Taking everything down again`,
 	} {
 		if !regexp.MustCompile(line).Match(out) {
