@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/watch-docker/watch-docker/internal/api"
@@ -51,9 +52,7 @@ func bySchedule(c scanner.ContainerStatus) *api.RefusedError {
 func request(c scanner.ContainerStatus, actor string) updater.Request {
 	return updater.Request{
 		ContainerID: c.ID, Name: c.Name, Image: c.Image, Actor: actor, Labels: c.Policy.Labels,
-		// An outdated container without a digest is one whose image was pulled already.
-		Pull:   c.Status != scanner.UpdateAvailable || c.RemoteDigest != "",
-		Digest: c.RemoteDigest, FromDigest: c.LocalDigest,
+		Pull: c.PulledDigest == "", Digest: cmp.Or(c.PulledDigest, c.RemoteDigest), FromDigest: c.LocalDigest,
 	}
 }
 

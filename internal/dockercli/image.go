@@ -87,6 +87,7 @@ func (c *Client) speaks(version string) bool {
 // Local is an image that a tag names on this engine now.
 type Local struct {
 	ID        string
+	Digests   []string // from RepoDigests: manifests or indexes
 	Manifests []string // digests of its platforms' manifests; containerd store alone
 }
 
@@ -102,6 +103,11 @@ func (c *Client) ImageTags(ctx context.Context) (map[string]Local, error) {
 	tags := map[string]Local{}
 	for _, s := range list.Items {
 		local := Local{ID: s.ID}
+		for _, rd := range s.RepoDigests {
+			if _, dgst, ok := image.RepoDigest(rd); ok {
+				local.Digests = append(local.Digests, dgst)
+			}
+		}
 		for _, m := range s.Manifests {
 			local.Manifests = append(local.Manifests, m.Descriptor.Digest.String())
 		}

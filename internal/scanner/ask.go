@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -16,12 +17,19 @@ import (
 
 // answer is what a registry said about one reference.
 type answer struct {
-	digest    string    // what the tag names, empty if it couldn't be learned
-	at        time.Time // when the registry said so
-	firstSeen time.Time // when this digest was first seen behind the reference
-	err       error
-	resolved  map[string]registry.Resolved // by platform
-	failed    map[string]error             // by platform: why the digest couldn't be resolved
+	digest string    // what the tag names, empty if it couldn't be learned
+	at     time.Time // when the registry said so
+	err    error
+
+	offered map[string]outcome // by platform: what the digest comes to
+	running map[string]outcome // by platform and digest: what the digests of running images come to
+}
+
+// outcome is what resolving a digest came to.
+type outcome struct {
+	registry.Resolved
+
+	err error
 }
 
 // Progress is told how many of the distinct references have been answered.
@@ -65,45 +73,48 @@ func (s *Scanner) askOne(ctx context.Context, batch *registry.Batch, ref image.R
 		a.at = s.now()
 		return a
 	}
+	a.offered, a.running = map[string]outcome{}, map[string]outcome{}
 	for _, sub := range subjects {
-		platform := sub.platform.String()
-		if s.knows(sub, a.digest) || a.asked(platform) {
-			continue
+		if !s.knows(sub, a.digest) {
+			s.resolve(ctx, batch, ref, sub, a)
 		}
-		a.resolve(ctx, batch, ref, sub)
 	}
 	return a
-}
-
-func (a *answer) asked(platform string) bool {
-	_, resolved := a.resolved[platform]
-	_, failed := a.failed[platform]
-	return resolved || failed
 }
 
 // resolve finds this platform's image behind the digest. If it is another
 // manifest than the one that runs, that one is resolved as well: two manifests
 // can hold the same configuration, and then nothing has changed but packing.
-func (a *answer) resolve(ctx context.Context, batch *registry.Batch, ref image.Reference, sub *subject) {
+func (s *Scanner) resolve(ctx context.Context, batch *registry.Batch, ref image.Reference, sub *subject, a *answer) {
 	platform := sub.platform.String()
-	res, err := batch.Resolve(ctx, ref, a.digest, sub.platform)
-	if err != nil {
-		if a.failed == nil {
-			a.failed = map[string]error{}
-		}
-		a.failed[platform] = err
+	offer, ok := a.offered[platform]
+	if !ok {
+		offer.Resolved, offer.err = batch.Resolve(ctx, ref, a.digest, sub.platform)
+		a.offered[platform] = offer
+	}
+	runs := s.runs(sub)
+	if offer.err != nil || runs == "" || runs == offer.ManifestDigest {
 		return
 	}
-	if a.resolved == nil {
-		a.resolved = map[string]registry.Resolved{}
+	if _, ok := a.running[platform+runs]; !ok {
+		var old outcome
+		old.Resolved, old.err = batch.Resolve(ctx, ref, runs, sub.platform)
+		a.running[platform+runs] = old
 	}
-	if sub.Manifest != "" && sub.Manifest != res.ManifestDigest {
-		// The old manifest may be gone from the registry: then it is just different.
-		if old, err := batch.Resolve(ctx, ref, sub.Manifest, sub.platform); err == nil && old.ConfigDigest == res.ConfigDigest {
-			res.ManifestDigest = sub.Manifest
-		}
+}
+
+// runs is the digest that registries know the running image's manifest by,
+// where the engine tells: the platform's manifest, or, before API 1.48 with
+// the containerd store, the image's id, which is then one of its RepoDigests.
+// With the graph drivers it is empty: the image's id is its configuration's.
+func (s *Scanner) runs(sub *subject) string {
+	switch {
+	case sub.Manifest != "":
+		return sub.Manifest
+	case slices.Contains(sub.img.Digests, sub.ImageID) || s.digests.has(sub.ImageID, sub.platform.String(), sub.ImageID):
+		return sub.ImageID
 	}
-	a.resolved[platform] = res
+	return ""
 }
 
 // knows reports whether the image that runs is known by a digest: its own id
@@ -116,13 +127,45 @@ func (s *Scanner) knows(sub *subject, digest string) bool {
 		s.digests.has(sub.ImageID, sub.platform.String(), digest)
 }
 
-// matches reports whether the answer's digest leads to the image that runs.
-func (s *Scanner) matches(sub *subject, a *answer) bool {
-	if s.knows(sub, a.digest) {
-		return true
+// compare says whether the answer's digest leads to the image that runs. known
+// is false as long as that hasn't been found out; err is why it can't be.
+func (s *Scanner) compare(sub *subject, a *answer) (same, known bool, err error) {
+	if a.err != nil {
+		return false, false, a.err
 	}
-	res, ok := a.resolved[sub.platform.String()]
-	return ok && (s.knows(sub, res.ManifestDigest) || res.ConfigDigest == sub.ImageID)
+	if s.knows(sub, a.digest) {
+		return true, true, nil
+	}
+	platform := sub.platform.String()
+	offer, ok := a.offered[platform]
+	switch {
+	case !ok:
+		return false, false, nil
+	case offer.err != nil:
+		return false, false, offer.err
+	case s.knows(sub, offer.ManifestDigest) || offer.ConfigDigest == sub.ImageID:
+		return true, true, nil
+	}
+	runs := s.runs(sub)
+	if runs == "" {
+		return false, true, nil
+	}
+	old, ok := a.running[platform+runs]
+	switch {
+	case !ok:
+		return false, false, nil
+	case old.err != nil && !gone(old.err):
+		return false, false, old.err
+	case old.err != nil:
+		return false, true, nil // nobody can compare it any more: it is just different
+	}
+	return old.ManifestDigest == offer.ManifestDigest || old.ConfigDigest == offer.ConfigDigest, true, nil
+}
+
+// gone reports whether a registry doesn't have what was asked for.
+func gone(err error) bool {
+	var e *registry.Error
+	return errors.As(err, &e) && e.Code == registry.CodeNotFound
 }
 
 // learn keeps what a scan has found: the digests that images are known by,
@@ -137,32 +180,49 @@ func (s *Scanner) learn(ctx context.Context, subjects []*subject, answers map[st
 		if sub.img.Origin != dockercli.OriginLocal { // the containerd store has digests for local builds, too
 			known = slices.Clone(sub.img.Digests)
 		}
-		if a := answers[sub.tag()]; a != nil && a.err == nil && s.matches(sub, a) {
-			known = append(known, a.digest)
+		if a := answers[sub.tag()]; a != nil {
+			if same, _, _ := s.compare(sub, a); same {
+				known = append(known, a.digest)
+			}
 		}
 		fresh = append(fresh, s.digests.add(sub.ImageID, sub.platform.String(), known)...)
 	}
-	if err := s.store.SaveImageDigests(ctx, fresh); err != nil {
-		return err
-	}
+	return errors.Join(s.store.SaveImageDigests(ctx, fresh), s.learnReleases(ctx, subjects, answers))
+}
+
+// learnReleases notes which releases are offered, by registries or by what was
+// pulled already, and since when each is known.
+func (s *Scanner) learnReleases(ctx context.Context, subjects []*subject, answers map[string]*answer) error {
 	var releases []store.Release
 	for ref, a := range answers {
 		if a.digest != "" {
 			releases = append(releases, store.Release{Reference: ref, Digest: a.digest})
 		}
 	}
-	releases, err := s.store.SeenReleases(ctx, releases)
-	for _, r := range releases {
-		answers[r.Reference].firstSeen = r.FirstSeen
+	for _, sub := range subjects {
+		if sub.movedHere() {
+			releases = append(releases, store.Release{Reference: sub.tag(), Digest: sub.pulled})
+		}
 	}
-	return err
+	releases, err := s.store.SeenReleases(ctx, releases)
+	if err != nil {
+		return err // what isn't known has just been seen: see releaseAge
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range releases {
+		s.firstSeen[[2]string{r.Reference, r.Digest}] = r.FirstSeen
+	}
+	return nil
 }
 
 // asked is the reference that a registry is asked for: of a pinned one that
 // policy lets through, the tag is what can move.
 func (sub *subject) asked() image.Reference {
 	ref := sub.reference
-	ref.Digest = ""
+	if ref.Tag != "" {
+		ref.Digest = ""
+	}
 	return ref
 }
 

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/image"
+	"github.com/watch-docker/watch-docker/internal/policy"
 )
 
 // engineConcurrency bounds the inspects under way: the engine serves them
@@ -30,6 +32,8 @@ type subject struct {
 	platform   image.Platform
 	local      string // the id of the image that the reference names here now, empty if none
 	localSame  bool   // … and it is the one that runs
+	pulled     string // … and the digest that registries know that image by, or its id
+	vague      bool   // … and whether it holds the same manifest can't be told here
 }
 
 // discover asks the engine, and nobody else: one list of containers, an
@@ -105,11 +109,21 @@ func (s *Scanner) uncover(ctx context.Context, subjects []*subject) (bool, error
 func imageIDs(subjects []*subject) []string {
 	ids := map[string]bool{}
 	for _, sub := range subjects {
-		if sub.considered {
+		// Whose labels a container's are can be told with its image's alone.
+		if sub.considered || labelled(sub.Labels) {
 			ids[sub.ImageID] = true
 		}
 	}
 	return slices.Sorted(maps.Keys(ids))
+}
+
+func labelled(labels map[string]string) bool {
+	for name := range labels {
+		if strings.HasPrefix(name, policy.Prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // inspectImages fills the cache with the images that it lacks.
@@ -138,12 +152,12 @@ func (s *Scanner) inspectImages(ctx context.Context, ids []string) error {
 // now. tags is nil if no container hides its reference.
 func (s *Scanner) describe(sub *subject, tags map[string]dockercli.Local) {
 	sub.reference, sub.refErr = image.ParseReference(sub.configured)
-	if !sub.considered {
-		return
-	}
 	var ok bool
 	if sub.img, ok = s.cache.image(sub.ImageID); !ok {
 		sub.imgErr = fmt.Errorf("image %s: %w", sub.ImageID, dockercli.ErrNotFound)
+	}
+	if !sub.considered {
+		return
 	}
 	sub.platform = sub.Platform
 	if sub.platform == (image.Platform{}) {
@@ -163,8 +177,13 @@ func (s *Scanner) describe(sub *subject, tags map[string]dockercli.Local) {
 		return
 	}
 	local := tags[sub.reference.Familiar()]
-	sub.local = local.ID
+	sub.local, sub.pulled = local.ID, local.ID
+	if len(local.Digests) > 0 {
+		sub.pulled = local.Digests[0]
+	}
 	// With the containerd store two ids can hold the same manifest for this
 	// platform: an index that was pulled again after another platform's image had moved.
 	sub.localSame = local.ID == sub.ImageID || slices.Contains(local.Manifests, sub.Manifest)
+	// Before API 1.48 that store doesn't tell manifests; it shows by ids that are digests.
+	sub.vague = !sub.localSame && sub.Manifest == "" && slices.Contains(local.Digests, local.ID)
 }

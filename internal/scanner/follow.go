@@ -43,6 +43,7 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 			}
 		})
 	}()
+	failed := false
 	again := time.NewTimer(lookAgain)
 	defer again.Stop()
 	for {
@@ -50,14 +51,15 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 		case err := <-watched:
 			return err
 		case <-again.C:
-			if s.behind() {
+			if failed || s.behind() {
 				s.stir()
 			}
 		case <-s.dirty:
 			if !quiet(ctx, s.dirty) {
 				continue // ctx has ended; the watcher tells
 			}
-			if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
+			err := s.Refresh(ctx)
+			if failed = err != nil && ctx.Err() == nil; failed {
 				s.log.Warn("the engine could not be listed after an event", logging.Err(err))
 			}
 			again.Reset(lookAgain)

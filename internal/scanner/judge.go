@@ -3,6 +3,7 @@ package scanner
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,25 +22,38 @@ const (
 // wanted reports whether the registry has to be asked about a subject: policy
 // lets it through, and what is on this host doesn't settle it already.
 func (s *Scanner) wanted(sub *subject, rules policy.Rules) bool {
-	d := policy.Decide(rules, s.facts(sub, nil))
+	d := policy.Decide(rules, s.facts(sub, ""))
 	return sub.considered && !d.Skipped && d.Code != policy.BadLabel &&
-		sub.refErr == nil && sub.imgErr == nil && !sub.fromID && !sub.movedHere()
+		sub.refErr == nil && sub.imgErr == nil && !sub.fromID && !s.settledHere(sub)
+}
+
+// settledHere reports whether what was pulled to this host says enough: a
+// release that failed here doesn't, since the tag may have moved on from it,
+// and one that may be the same for this platform doesn't either.
+func (s *Scanner) settledHere(sub *subject) bool {
+	return sub.movedHere() && !sub.vague && s.quarantined(sub.Name, sub.pulled) == nil
 }
 
 // movedHere reports whether the reference names another image on this host
 // than the one that runs: it was pulled since, and no registry is needed.
 func (sub *subject) movedHere() bool { return sub.local != "" && !sub.localSame }
 
-func (s *Scanner) facts(sub *subject, a *answer) policy.Facts {
+// facts are what policy is told; offer is the digest of the release that
+// could be had, empty if there is none.
+func (s *Scanner) facts(sub *subject, offer string) policy.Facts {
 	f := policy.Facts{
 		Labels: sub.Labels, ImageLabels: sub.img.Labels,
 		Tag: sub.reference.Tag, HasDigest: sub.reference.Digest != "", FromID: sub.fromID,
 		LocalBuild: sub.imgErr == nil && sub.considered && s.localBuild(sub),
 		Compose:    sub.Labels[composeProject] != "",
 	}
-	if a != nil {
-		f.Offered, f.ReleaseAge = true, s.now().Sub(a.firstSeen)
-		f.Quarantined = s.quarantined(sub.Name, a.digest) != nil
+	if sub.img.ID == "" { // whose labels these are can't be told
+		f.Labels = maps.Clone(f.Labels)
+		maps.DeleteFunc(f.Labels, func(name, _ string) bool { return strings.HasPrefix(name, policy.Prefix) })
+	}
+	if offer != "" {
+		f.Offered, f.ReleaseAge = true, s.releaseAge(sub.tag(), offer)
+		f.Quarantined = s.quarantined(sub.Name, offer) != nil
 	}
 	return f
 }
@@ -55,7 +69,7 @@ func (s *Scanner) localBuild(sub *subject) bool {
 	case len(sub.img.Digests) > 0 || s.digests.known(sub.ImageID):
 		return false
 	}
-	return sub.Manifest == "" || !sub.movedHere()
+	return sub.Manifest == "" || sub.local == "" || sub.local == sub.ImageID
 }
 
 // judge says what is known of one container; a is nil if the registry hasn't
@@ -63,7 +77,7 @@ func (s *Scanner) localBuild(sub *subject) bool {
 func (s *Scanner) judge(sub *subject, a *answer, rules policy.Rules) ContainerStatus {
 	st := describe(sub)
 	st.StartedAt = s.started(sub.ID)
-	st.Policy = policy.Decide(rules, s.facts(sub, nil))
+	st.Policy = policy.Decide(rules, s.facts(sub, ""))
 	st.LocalDigest = s.localDigest(sub)
 	switch {
 	case !sub.considered:
@@ -78,9 +92,9 @@ func (s *Scanner) judge(sub *subject, a *answer, rules policy.Rules) ContainerSt
 		st.fail(CodeBadReference, fmt.Sprintf("%q can't be read as an image reference: %v.", sub.configured, errors.Unwrap(sub.refErr)))
 	case sub.imgErr != nil:
 		st.fail(CodeNoImage, "Its image was removed from this host while the container goes on; pull it again to have it checked.")
-	case sub.movedHere():
-		st.Status, st.RemoteDigest = UpdateAvailable, ""
-		st.Summary = sub.reference.Familiar() + " names another image on this host already; the container still runs the old one."
+	case s.settledHere(sub), sub.movedHere() && a == nil:
+		st.PulledDigest = sub.pulled
+		s.offer(&st, sub, sub.pulled, sub.reference.Familiar()+" names another image on this host already; the container still runs the old one", rules)
 	case a == nil:
 		st.Status, st.Summary = Unknown, "Not checked yet."
 	default:
@@ -91,28 +105,30 @@ func (s *Scanner) judge(sub *subject, a *answer, rules policy.Rules) ContainerSt
 
 func (s *Scanner) judgeAnswer(st *ContainerStatus, sub *subject, a *answer, rules policy.Rules) {
 	st.CheckedAt, st.RemoteDigest = &a.at, a.digest
-	err := a.err
-	if err == nil && !s.matches(sub, a) {
-		err = a.failed[sub.platform.String()]
-	}
+	same, known, err := s.compare(sub, a)
 	switch {
 	case err != nil:
 		st.fail(registryError(err))
-	case s.matches(sub, a):
-		st.Status, st.Summary = UpToDate, "The registry has nothing newer."
+	case same:
+		st.Status, st.Summary, st.LocalDigest = UpToDate, "The registry has nothing newer.", a.digest
 		if !s.knownHere(sub, a.digest) {
 			st.Summary = "The tag has moved, but its image for " + sub.platform.String() + " is the one that runs."
 		}
-		st.LocalDigest = a.digest
-	case !a.asked(sub.platform.String()):
+	case a.at.Before(sub.CreatedAt):
+		st.Status, st.Summary = Unknown, "Not checked yet: it is newer than the last answer of its registry."
+	case !known:
 		st.Status, st.Summary = Unknown, "Not checked yet for "+sub.platform.String()+"."
 	default:
-		st.Status = UpdateAvailable
-		st.Summary = fmt.Sprintf("%s is now %s at the registry.", sub.reference.Familiar(), short(a.digest))
-		st.Policy = policy.Decide(rules, s.facts(sub, a))
-		if st.Quarantined = s.quarantined(sub.Name, a.digest); st.Quarantined != nil {
-			st.Summary = fmt.Sprintf("%s is now %s at the registry, a release that has failed here before.", sub.reference.Familiar(), short(a.digest))
-		}
+		s.offer(st, sub, a.digest, fmt.Sprintf("%s is now %s at the registry", sub.reference.Familiar(), short(a.digest)), rules)
+	}
+}
+
+// offer says that a release could be had, and what policy thinks of it.
+func (s *Scanner) offer(st *ContainerStatus, sub *subject, digest, summary string, rules policy.Rules) {
+	st.Status, st.Summary = UpdateAvailable, summary+"."
+	st.Policy = policy.Decide(rules, s.facts(sub, digest))
+	if st.Quarantined = s.quarantined(sub.Name, digest); st.Quarantined != nil {
+		st.Summary = summary + ", a release that has failed here before."
 	}
 }
 

@@ -67,6 +67,7 @@ type Scanner struct {
 	startedAt map[string]time.Time           // by container id, told by events
 	endedAt   map[string]time.Time           // … of late, and not started since
 	bad       map[[2]string]store.BadRelease // by container's name and digest
+	firstSeen map[[2]string]time.Time        // of releases, by reference and digest
 	scannedAt time.Time
 	following bool // events keep the cache honest
 	listings  int  // how many discoveries have been published
@@ -90,6 +91,7 @@ func New(ctx context.Context, d Dependencies) (*Scanner, error) {
 		log:     d.Logger.With(logging.Component("scanner")),
 		digests: newDigestSet(known), dirty: make(chan struct{}, 1),
 		answers: map[string]*answer{}, startedAt: map[string]time.Time{}, endedAt: map[string]time.Time{},
+		bad: map[[2]string]store.BadRelease{}, firstSeen: map[[2]string]time.Time{},
 		latest: Result{Containers: []ContainerStatus{}},
 	}, nil
 }
@@ -134,13 +136,12 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	defer s.scanning.Unlock()
 	began := s.now()
 	settings, listings := s.begin()
+	s.readQuarantine()
 	subjects, err := s.discover(ctx, settings.IncludeStopped)
 	if err != nil {
 		return Result{}, err
 	}
-	asked := slices.DeleteFunc(slices.Clone(subjects), func(sub *subject) bool {
-		return !s.wanted(sub, settings.Rules) || len(o.ContainerIDs) > 0 && !slices.Contains(o.ContainerIDs, sub.ID)
-	})
+	asked := s.chosen(subjects, settings.Rules, o.ContainerIDs)
 	if o.Fresh {
 		settings.Registry.Forget(references(asked)...)
 	}
@@ -156,6 +157,20 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	s.log.Info("scanned", logging.Action("scan"), logging.DurationMs(s.now().Sub(began)),
 		zap.Int("containers", len(result.Containers)), zap.Int("references", len(answers)))
 	return result, err
+}
+
+// chosen are the subjects that a scan asks about: the wanted ones, or those of
+// them that share a reference with one of ids, since an answer is for all of them.
+func (s *Scanner) chosen(subjects []*subject, rules policy.Rules, ids []string) []*subject {
+	named := map[string]bool{}
+	for _, sub := range subjects {
+		if slices.Contains(ids, sub.ID) {
+			named[sub.tag()] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(subjects), func(sub *subject) bool {
+		return !s.wanted(sub, rules) || len(ids) > 0 && !named[sub.tag()]
+	})
 }
 
 // Refresh lists the engine anew and judges by the answers of earlier scans.
@@ -214,15 +229,8 @@ func (s *Scanner) conclude(ctx context.Context, subjects []*subject, listings in
 
 // publish judges the subjects and makes the outcome the latest result.
 func (s *Scanner) publish(subjects []*subject) Result {
-	bad, err := s.store.BadReleases(context.Background()) // a local read, which nobody waits to cancel
-	if err != nil {
-		s.log.Warn("quarantined releases could not be read", logging.Err(err))
-	}
+	s.readQuarantine()
 	s.mu.Lock()
-	s.bad = map[[2]string]store.BadRelease{}
-	for _, b := range bad {
-		s.bad[[2]string{b.Container, b.Digest}] = b
-	}
 	answers, rules, at := s.answers, s.settings.Rules, s.scannedAt
 	s.mu.Unlock()
 	result := Result{Containers: make([]ContainerStatus, 0, len(subjects)), ScannedAt: at}
@@ -236,6 +244,35 @@ func (s *Scanner) publish(subjects []*subject) Result {
 	defer s.mu.Unlock()
 	s.latest, s.listings = result, s.listings+1
 	return result
+}
+
+// readQuarantine takes over which releases have failed. If that can't be read,
+// what was known stays.
+func (s *Scanner) readQuarantine() {
+	list, err := s.store.BadReleases(context.Background()) // a local read, which nobody waits to cancel
+	if err != nil {
+		s.log.Warn("quarantined releases could not be read", logging.Err(err))
+		return
+	}
+	bad := map[[2]string]store.BadRelease{}
+	for _, b := range list {
+		bad[[2]string{b.Container, b.Digest}] = b
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bad = bad
+}
+
+// releaseAge is how long a release has been known; one that isn't known yet
+// has just been seen.
+func (s *Scanner) releaseAge(reference, digest string) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen, ok := s.firstSeen[[2]string{reference, digest}]
+	if !ok {
+		return 0
+	}
+	return s.now().Sub(seen)
 }
 
 // quarantined gives the record of a release that failed for a container, or nil.
