@@ -53,6 +53,9 @@ func commands() []command {
 // when ctx does.
 func (p Program) Run(ctx context.Context) int {
 	args := p.Args
+	if len(args) > 0 && strings.TrimLeft(args[0], "-") == "version" {
+		args = append([]string{"version"}, args[1:]...)
+	}
 	if len(args) == 0 || (strings.HasPrefix(args[0], "-") && !isHelp(args[0])) {
 		args = append([]string{"serve"}, args...)
 	}
@@ -66,9 +69,19 @@ func (p Program) Run(ctx context.Context) int {
 			return c.run(ctx, p, args[len(words):])
 		}
 	}
-	p.complain("unknown command %q", strings.Join(args, " "))
+	p.complain("unknown command %q%s", strings.Join(args, " "), hint(args[0]))
 	p.usage(p.Stderr)
 	return ExitUsage
+}
+
+// hint names the command that begins with the same word.
+func hint(word string) string {
+	for _, c := range commands() {
+		if strings.HasPrefix(c.name, word+" ") {
+			return "; is " + c.name + " meant?"
+		}
+	}
+	return ""
 }
 
 func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
@@ -108,6 +121,16 @@ func (p Program) parse(set *flag.FlagSet, args []string) (code int, ok bool) {
 		return ExitUsage, false
 	}
 	return ExitOK, true
+}
+
+// failed says why a command failed, and gives the exit code.
+func (p Program) failed(ctx context.Context, err error) int {
+	if ctx.Err() != nil {
+		p.complain("interrupted")
+	} else {
+		p.complain("%v", err)
+	}
+	return ExitFailed
 }
 
 // configured reads the configuration, or says what is wrong with it.

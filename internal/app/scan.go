@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -31,8 +32,7 @@ func runScan(ctx context.Context, p Program, args []string) int {
 	}
 	result, err := scanOnce(ctx, p, cfg)
 	if err != nil {
-		p.complain("%v", err)
-		return ExitFailed
+		return p.failed(ctx, err)
 	}
 	if err := p.print(result, *asJSON); err != nil {
 		p.complain("%v", err)
@@ -68,9 +68,18 @@ func scanOnce(ctx context.Context, p Program, cfg *config.Config) (scanner.Resul
 }
 
 // openForReading opens the store, or one in memory where the folder can't be
-// used: a scan changes nothing, it only costs more requests without.
+// used: a scan changes nothing, it only costs more requests without. Beside a
+// server the schema is the server's: another release leaves it alone.
 func openForReading(ctx context.Context, folder string, log *zap.Logger) (*store.Store, error) {
-	st, err := store.Open(ctx, folder)
+	open := store.Open
+	owner, err := store.Own(folder)
+	switch {
+	case err == nil:
+		defer owner.Close() //nolint:errcheck // the folder is given back when the process ends, at the latest
+	case errors.Is(err, store.ErrOwned):
+		open = store.Join
+	}
+	st, err := open(ctx, folder)
 	if err == nil {
 		return st, nil
 	}

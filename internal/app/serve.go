@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -160,6 +161,13 @@ func (s *Server) listen(cfg *config.Config) (err error) {
 	s.listener, err = net.Listen("tcp", cfg.Server.Addr)
 	if err != nil {
 		return fmt.Errorf("server.addr %s: %w; free it, or name another with WATCH_SERVER_ADDR", cfg.Server.Addr, err)
+	}
+	secure, err := serverTLS(cfg.Server.TLS)
+	if err != nil {
+		return err
+	}
+	if secure != nil {
+		s.listener = tls.NewListener(s.listener, secure)
 	}
 	s.socket = &http.Server{Handler: s.socketHandler(), ReadHeaderTimeout: readHeaderTimeout}
 	s.commands, err = listenSocket(cfg.StatePath)

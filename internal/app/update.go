@@ -44,8 +44,7 @@ func runUpdate(ctx context.Context, p Program, args []string) int {
 	run, err := p.update(ctx, cfg, a, view)
 	view.clear()
 	if err != nil {
-		p.complain("%v", err)
-		return ExitFailed
+		return p.failed(ctx, err)
 	}
 	if err := p.printRun(run, a.DryRun, *asJSON); err != nil {
 		p.complain("%v", err)

@@ -15,6 +15,23 @@ var migrations embed.FS
 // ErrNewerSchema says that a later release has written this database. Nothing was changed.
 var ErrNewerSchema = errors.New("the database was written by a later release")
 
+// ErrOtherSchema says that the database's owner is another release.
+var ErrOtherSchema = errors.New("the database is of another release, which is running on it")
+
+// current is an error if the schema isn't just this release's.
+func (s *Store) current(ctx context.Context) error {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	var last string
+	err = s.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(name), '') FROM schema_migrations`).Scan(&last)
+	if err != nil || last != slices.Max(names) {
+		return errors.Join(ErrOtherSchema, err)
+	}
+	return nil
+}
+
 // migrate runs, each in a transaction of its own, the files in migrations that
 // haven't been run yet, in the order of their names. A file that has landed is
 // never changed.

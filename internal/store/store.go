@@ -43,34 +43,62 @@ type Store struct {
 // Errors: ErrFolder, wrapped, if the folder can't be made or written;
 // ErrNewerSchema if a later release has been here.
 func Open(ctx context.Context, folder string) (*Store, error) {
+	s, err := connect(folder)
+	if err != nil {
+		return nil, err
+	}
+	return s.migrated(ctx, filepath.Join(folder, FileName))
+}
+
+// Join opens a database beside its owner: it must be of this release's schema.
+//
+// Errors: ErrOtherSchema if it isn't; ErrFolder if it can't be read.
+func Join(ctx context.Context, folder string) (*Store, error) {
+	s, err := connect(folder)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.current(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// OpenMemory opens a store that lives as long as the process.
+func OpenMemory(ctx context.Context) (*Store, error) {
+	s, err := newStore(dsn(":memory:", "MEMORY"))
+	if err != nil {
+		return nil, err
+	}
+	return s.migrated(ctx, ":memory:")
+}
+
+func connect(folder string) (*Store, error) {
 	if err := prepareFolder(folder); err != nil {
 		return nil, err
 	}
-	file := filepath.Join(folder, FileName)
 	journal := "WAL"
 	if onNetworkFileSystem(folder) {
 		// WAL needs shared memory between its processes, which network file systems don't give.
 		journal = "DELETE"
 	}
-	return open(ctx, dsn(file, journal), file)
+	return newStore(dsn(filepath.Join(folder, FileName), journal))
 }
 
-// OpenMemory opens a store that lives as long as the process.
-func OpenMemory(ctx context.Context) (*Store, error) {
-	return open(ctx, dsn(":memory:", "MEMORY"), ":memory:")
-}
-
-func open(ctx context.Context, dsn, name string) (*Store, error) {
+func newStore(dsn string) (*Store, error) {
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", name, err)
+		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	// One connection: SQLite has one writer anyway, an in-memory database
 	// belongs to its connection, and each costs memory of its own.
 	db.SetMaxOpenConns(1)
-	s := &Store{db: db, now: func() time.Time { return time.Now().UTC() }}
+	return &Store{db: db, now: func() time.Time { return time.Now().UTC() }}, nil
+}
+
+func (s *Store) migrated(ctx context.Context, name string) (*Store, error) {
 	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w%s", name, err, advice(err)), db.Close())
+		return nil, errors.Join(fmt.Errorf("open %s: %w%s", name, err, advice(err)), s.Close())
 	}
 	return s, nil
 }
@@ -105,7 +133,8 @@ func prepareFolder(folder string) error {
 	if err != nil {
 		return folderError(folder, err)
 	}
-	return f.Close()
+	// It may have been made with other permissions, by a copy for instance.
+	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
 func folderError(folder string, err error) error {

@@ -143,6 +143,21 @@ func TestADatabaseOfALaterReleaseIsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestADatabaseIsJoinedOnlyWithItsOwnSchema(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := store.Join(t.Context(), folder); !errors.Is(err, store.ErrOtherSchema) {
+		t.Errorf("an empty database: %v; want ErrOtherSchema", err)
+	}
+	owner := open(t, folder)
+	joined, err := store.Join(t.Context(), folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(owner.SaveHost(t.Context(), "h", []byte("{}")), joined.SaveHost(t.Context(), "h", []byte("{}")), joined.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAFileThatIsNoDatabaseIsNotOverwritten(t *testing.T) {
 	folder := t.TempDir()
 	file := filepath.Join(folder, store.FileName)
