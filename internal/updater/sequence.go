@@ -213,7 +213,10 @@ func (u *Updater) create(ctx context.Context, j *job) (string, error) {
 	id, warnings, err := u.engine.Create(ctx, j.plan.Old, dockercli.CreateOptions{
 		Name: newName(j.plan.Old.Name), ImageID: j.plan.NewImage, RestartPolicyNo: true,
 	})
-	if errors.Is(err, dockercli.ErrConflict) {
+	switch {
+	case errors.Is(err, dockercli.ErrNoPlatform):
+		return "", problem(CodeWrongPlatform, "The new image of %s is not for %s.", j.plan.Old.ImageRef, j.plan.Old.Platform)
+	case errors.Is(err, dockercli.ErrConflict):
 		return "", problem(CodeNameTaken, "The new container of %s could not be made: %v.", j.plan.Old.Name, err)
 	}
 	if noteErr := j.note(ctx, func(p *plan) { p.NewID = id }); err == nil && noteErr != nil {
