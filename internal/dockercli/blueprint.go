@@ -100,7 +100,7 @@ func (c *Client) Blueprint(ctx context.Context, id string) (Blueprint, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	doing := "take down the configuration of container " + short(id)
-	res, err := c.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	res, err := c.sdk().ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
 		return Blueprint{}, c.wrap(doing, err)
 	}
@@ -219,7 +219,7 @@ func (c *Client) addImage(ctx context.Context, b *Blueprint, _ container.Inspect
 func (c *Client) dropHostname(ctx context.Context, b *Blueprint, r container.InspectResponse) error {
 	made := r.Config.Hostname == b.ID[:12] || r.HostConfig.UTSMode.IsHost() || r.HostConfig.NetworkMode.IsContainer()
 	if !made && r.HostConfig.NetworkMode.IsHost() {
-		info, err := c.api.Info(ctx, client.InfoOptions{})
+		info, err := c.sdk().Info(ctx, client.InfoOptions{})
 		if err != nil {
 			return err
 		}

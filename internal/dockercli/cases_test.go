@@ -103,7 +103,7 @@ func storage() []recreation {
 		}},
 		{name: "tmpfs", args: []string{"--tmpfs", "/run", "--tmpfs", "/cache:rw,size=64k,uid=1000"}},
 		{name: "volumes from", prep: []string{"create --name {name}-data -v /shared -v {net}v:/named {image}"}, args: []string{"--volumes-from", "{name}-data:ro"}},
-		{name: "volumes from, over the image's", from: "rich", prep: []string{"create --name {name}-data {image}"}, args: []string{"--volumes-from", "{name}-data", "-v", "{net}v:/gone"}, check: nil},
+		{name: "volumes from, over the image's", from: "rich", prep: []string{"create --name {name}-data {image}"}, args: []string{"--volumes-from", "{name}-data", "-v", "{net}v:/gone"}},
 		{name: "read only", args: []string{"--read-only", "--tmpfs", "/tmp"}},
 		{name: "volume driver", args: []string{"--volume-driver", "local", "-v", "{net}v:/v", "-v", "/anon"}},
 		{name: "volume sub path", since: "1.45", createdOnly: "the folder isn't in the volume", body: `{"Image":"{image}","HostConfig":{"Mounts":[{"Type":"volume","Source":"{net}v","Target":"/v","VolumeOptions":{"Subpath":"a"}}]}}`},
@@ -136,8 +136,7 @@ func process() []recreation {
 		{name: "runtime", args: []string{"--runtime", "runc"}},
 		{name: "annotations", since: "1.43", args: []string{"--annotation", "a=b"}},
 		{name: "platform", args: []string{"--platform", "linux/amd64"}},
-		{name: "storage options", createdOnly: "needs quotas", until: "1.0", args: []string{"--storage-opt", "size=1g"}},
-		{name: "cid file and cgroup parent", args: []string{"--cgroup-parent", "/watch-docker-test"}},
+		{name: "cgroup parent", args: []string{"--cgroup-parent", "/watch-docker-test"}},
 	}
 }
 

@@ -1,6 +1,12 @@
 // Package dockercli speaks to the Docker Engine and gives its answers in this
 // project's own types. It alone imports the engine's SDK.
 //
+// A container is made again in two steps: Client.Blueprint takes down how it
+// was made, as a value that can be kept as JSON, and Client.Create makes one
+// like it from the image as it is by then. In between, the image's defaults
+// are told from the user's settings (defaults.go), and what the engine fills
+// in for each container is left out (networks.go, volumes.go, recreate.go).
+//
 // The API version is negotiated with the engine, from 1.41 (20.10) on. A call
 // that gets no answer fails with ErrUnavailable; the next one tries again, so
 // an engine that went away and came back needs nothing but time.
@@ -8,7 +14,9 @@ package dockercli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -30,9 +38,10 @@ type Options struct {
 
 // Client is a connection to one engine. Safe for concurrent use.
 type Client struct {
-	api  *client.Client
-	host string
-	log  *zap.Logger
+	opts    []client.Opt
+	current atomic.Pointer[client.Client] // see renew
+	host    string
+	log     *zap.Logger
 
 	userAgent string
 }
@@ -54,18 +63,38 @@ func New(o Options) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	return &Client{api: api, host: api.DaemonHost(), log: o.Logger, userAgent: o.UserAgent}, nil
+	c := &Client{opts: opts, host: api.DaemonHost(), log: o.Logger, userAgent: o.UserAgent}
+	c.current.Store(api)
+	return c, nil
+}
+
+func (c *Client) sdk() *client.Client { return c.current.Load() }
+
+// renew asks whether the engine answers and negotiates the API version anew:
+// an engine that came back may be another release. The SDK's own negotiation
+// only ever goes down from the version it has, and isn't safe beside other
+// calls, so a new client takes the old one's place.
+func (c *Client) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	api, err := client.New(c.opts...)
+	if err != nil {
+		return fmt.Errorf("docker.host %q: %w", c.host, err)
+	}
+	if _, err := api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
+		return errors.Join(c.wrap("ping the engine", err), api.Close())
+	}
+	return c.current.Swap(api).Close() // its idle connections; calls under way finish
 }
 
 // Host is the engine's address: "unix:///var/run/docker.sock".
 func (c *Client) Host() string { return c.host }
 
-// Ping asks whether the engine answers, and negotiates the API version anew,
-// since an engine that came back may be another release.
+// Ping asks whether the engine answers.
 func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := c.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true, ForceNegotiate: true})
+	_, err := c.sdk().Ping(ctx, client.PingOptions{})
 	return c.wrap("ping the engine", err)
 }
 
@@ -81,12 +110,12 @@ type Version struct {
 func (c *Client) Version(ctx context.Context) (Version, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	v, err := c.api.ServerVersion(ctx, client.ServerVersionOptions{})
+	v, err := c.sdk().ServerVersion(ctx, client.ServerVersionOptions{})
 	if err != nil {
 		return Version{}, c.wrap("ask the engine's version", err)
 	}
-	return Version{Engine: v.Version, API: c.api.ClientVersion(), OS: v.Os, Arch: v.Arch}, nil
+	return Version{Engine: v.Version, API: c.sdk().ClientVersion(), OS: v.Os, Arch: v.Arch}, nil
 }
 
 // Close lets go of idle connections.
-func (c *Client) Close() error { return c.api.Close() }
+func (c *Client) Close() error { return c.sdk().Close() }

@@ -42,7 +42,7 @@ type Port struct {
 func (c *Client) Containers(ctx context.Context) ([]Container, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.api.ContainerList(ctx, client.ContainerListOptions{All: true})
+	list, err := c.sdk().ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return nil, c.wrap("list containers", err)
 	}
@@ -58,7 +58,7 @@ func (c *Client) Containers(ctx context.Context) ([]Container, error) {
 func (c *Client) ConfiguredImage(ctx context.Context, id string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	res, err := c.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	res, err := c.sdk().ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
 		return "", c.wrap("inspect container "+id, err)
 	}

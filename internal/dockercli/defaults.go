@@ -174,7 +174,7 @@ func (c *Client) inspectImageWith(ctx context.Context, ref string, o client.Imag
 	if c.speaks(manifestsAPI) {
 		options = append(options, o)
 	}
-	res, err := c.api.ImageInspect(ctx, ref, options...)
+	res, err := c.sdk().ImageInspect(ctx, ref, options...)
 	if err != nil {
 		return imageInspection{}, err
 	}

@@ -18,7 +18,7 @@ const Masked = "******"
 func (c *Client) Detail(ctx context.Context, id string, reveal bool) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	res, err := c.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	res, err := c.sdk().ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
 		return nil, c.wrap("inspect container "+short(id), err)
 	}

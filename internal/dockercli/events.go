@@ -82,12 +82,12 @@ func (c *Client) WatchContainer(ctx context.Context, id string, on func(Event)) 
 
 // stream passes events on until the connection ends.
 func (c *Client) stream(ctx context.Context, filters client.Filters, on func(Event)) error {
-	if err := c.Ping(ctx); err != nil {
+	if err := c.renew(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	res := c.api.Events(ctx, client.EventsListOptions{Filters: filters})
+	res := c.sdk().Events(ctx, client.EventsListOptions{Filters: filters})
 	on(Event{Kind: Connected, At: time.Now().UTC()})
 	for {
 		select {

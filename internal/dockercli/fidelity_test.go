@@ -208,7 +208,7 @@ func (w *workshop) swap(old, made, name string, r recreation) {
 			w.Fatal(err)
 		}
 	}
-	w.tryDocker("rm", "-f", old) // with --rm it is gone
+	_, _ = w.tryDocker("rm", "-f", old) // with --rm it is gone
 }
 
 func (w *workshop) imageID(ref string) string {
@@ -218,11 +218,10 @@ func (w *workshop) imageID(ref string) string {
 
 // clean removes what a case has left, in whatever state.
 func (w *workshop) clean(name string) {
-	ids, _ := exec.Command("sh", "-c", "DOCKER_HOST="+w.bed.Engine().Host()+" docker ps -aq --filter 'name=^/?"+name+"(-|$)'").Output()
-	for _, id := range strings.Fields(string(ids)) {
-		cmd := exec.Command("docker", "rm", "-f", "-v", id)
-		cmd.Env = w.env
-		_ = cmd.Run()
+	// The test's own context is still good in a deferred call.
+	ids, _ := w.tryDocker("ps", "-aq", "--filter", "name=^/?"+name+"(-|$)")
+	for _, id := range strings.Fields(ids) {
+		_, _ = w.tryDocker("rm", "-f", "-v", id)
 	}
 }
 

@@ -48,7 +48,7 @@ const (
 func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	res, err := c.api.ImageInspect(ctx, id)
+	res, err := c.sdk().ImageInspect(ctx, id)
 	if err != nil {
 		return Image{}, c.wrap("inspect image "+id, err)
 	}
@@ -80,7 +80,7 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 // speaks reports whether the version negotiated with the engine is at least
 // this one; before the first answer it is not known, and so it isn't.
 func (c *Client) speaks(version string) bool {
-	v := c.api.ClientVersion()
+	v := c.sdk().ClientVersion()
 	return v != "" && versions.GreaterThanOrEqualTo(v, version)
 }
 
@@ -96,7 +96,7 @@ type Local struct {
 func (c *Client) ImageTags(ctx context.Context) (map[string]Local, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.api.ImageList(ctx, client.ImageListOptions{Manifests: c.speaks(manifestsAPI)})
+	list, err := c.sdk().ImageList(ctx, client.ImageListOptions{Manifests: c.speaks(manifestsAPI)})
 	if err != nil {
 		return nil, c.wrap("list images", err)
 	}

@@ -23,7 +23,7 @@ type ImageRow struct {
 func (c *Client) Images(ctx context.Context) ([]ImageRow, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.api.ImageList(ctx, client.ImageListOptions{})
+	list, err := c.sdk().ImageList(ctx, client.ImageListOptions{})
 	if err != nil {
 		return nil, c.wrap("list images", err)
 	}
@@ -72,7 +72,7 @@ func (c *Client) ImageID(ctx context.Context, ref string) (string, error) {
 func (c *Client) TagImage(ctx context.Context, id, ref string) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	_, err := c.api.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: ref})
+	_, err := c.sdk().ImageTag(ctx, client.ImageTagOptions{Source: id, Target: ref})
 	return c.wrap("tag image "+id+" as "+ref, err)
 }
 
@@ -88,7 +88,7 @@ type RemovedImage struct {
 func (c *Client) RemoveImage(ctx context.Context, id string, force bool) (RemovedImage, error) {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	res, err := c.api.ImageRemove(ctx, id, client.ImageRemoveOptions{Force: force, PruneChildren: true})
+	res, err := c.sdk().ImageRemove(ctx, id, client.ImageRemoveOptions{Force: force, PruneChildren: true})
 	if err != nil {
 		return RemovedImage{}, c.wrap("remove image "+id, err)
 	}

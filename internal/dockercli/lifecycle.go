@@ -39,7 +39,7 @@ func (p RestartPolicy) Restarts(exitCode int) bool {
 func (c *Client) Start(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	_, err := c.api.ContainerStart(ctx, id, client.ContainerStartOptions{})
+	_, err := c.sdk().ContainerStart(ctx, id, client.ContainerStartOptions{})
 	return c.wrap("start container "+short(id), err)
 }
 
@@ -48,13 +48,13 @@ func (c *Client) Start(ctx context.Context, id string) error {
 // that doesn't run is left as it is. It returns when the container has
 // stopped; one with --rm may be gone by then, or a moment later.
 func (c *Client) Stop(ctx context.Context, id string, timeout *time.Duration) error {
-	_, err := c.api.ContainerStop(ctx, id, client.ContainerStopOptions{Timeout: seconds(timeout)})
+	_, err := c.sdk().ContainerStop(ctx, id, client.ContainerStopOptions{Timeout: seconds(timeout)})
 	return c.wrap("stop container "+short(id), err)
 }
 
 // Restart is Stop and Start in one.
 func (c *Client) Restart(ctx context.Context, id string, timeout *time.Duration) error {
-	_, err := c.api.ContainerRestart(ctx, id, client.ContainerRestartOptions{Timeout: seconds(timeout)})
+	_, err := c.sdk().ContainerRestart(ctx, id, client.ContainerRestartOptions{Timeout: seconds(timeout)})
 	return c.wrap("restart container "+short(id), err)
 }
 
@@ -63,7 +63,7 @@ func (c *Client) Restart(ctx context.Context, id string, timeout *time.Duration)
 func (c *Client) Kill(ctx context.Context, id, signal string) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	_, err := c.api.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: signal})
+	_, err := c.sdk().ContainerKill(ctx, id, client.ContainerKillOptions{Signal: signal})
 	return c.wrap("kill container "+short(id), err)
 }
 
@@ -71,7 +71,7 @@ func (c *Client) Kill(ctx context.Context, id, signal string) error {
 func (c *Client) Pause(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	_, err := c.api.ContainerPause(ctx, id, client.ContainerPauseOptions{})
+	_, err := c.sdk().ContainerPause(ctx, id, client.ContainerPauseOptions{})
 	return c.wrap("pause container "+short(id), err)
 }
 
@@ -79,7 +79,7 @@ func (c *Client) Pause(ctx context.Context, id string) error {
 func (c *Client) Unpause(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	_, err := c.api.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
+	_, err := c.sdk().ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
 	return c.wrap("unpause container "+short(id), err)
 }
 
@@ -87,7 +87,7 @@ func (c *Client) Unpause(ctx context.Context, id string) error {
 func (c *Client) Rename(ctx context.Context, id, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	_, err := c.api.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name})
+	_, err := c.sdk().ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: name})
 	return c.wrap("rename container "+short(id)+" to "+strconv.Quote(name), err)
 }
 
@@ -102,7 +102,7 @@ type RemoveOptions struct {
 func (c *Client) Remove(ctx context.Context, id string, o RemoveOptions) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	_, err := c.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: o.Force, RemoveVolumes: o.Volumes})
+	_, err := c.sdk().ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: o.Force, RemoveVolumes: o.Volumes})
 	return c.wrap("remove container "+short(id), err)
 }
 
@@ -115,7 +115,7 @@ func (c *Client) SetRestartPolicy(ctx context.Context, id string, p RestartPolic
 		p.Name = "no" // the engine takes an empty name for "leave it as it is"
 	}
 	policy := &container.RestartPolicy{Name: container.RestartPolicyMode(p.Name), MaximumRetryCount: p.MaxRetries}
-	_, err := c.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{RestartPolicy: policy})
+	_, err := c.sdk().ContainerUpdate(ctx, id, client.ContainerUpdateOptions{RestartPolicy: policy})
 	return c.wrap("set restart policy "+p.Name+" on container "+short(id), err)
 }
 

@@ -28,11 +28,11 @@ func (c *Client) Logs(ctx context.Context, id string, tail int) ([]string, error
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	doing := "read the log of container " + short(id)
-	res, err := c.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	res, err := c.sdk().ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
 		return nil, c.wrap(doing, err)
 	}
-	logs, err := c.api.ContainerLogs(ctx, id, client.ContainerLogsOptions{
+	logs, err := c.sdk().ContainerLogs(ctx, id, client.ContainerLogsOptions{
 		ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(tail),
 	})
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 // locally administered one on a further network of a running container, on an
 // engine that makes up random ones (28 and newer), can't be recognised.
 func (c *Client) addMACs(ctx context.Context, b *Blueprint, r container.InspectResponse) error {
-	version := c.api.ClientVersion()
+	version := c.sdk().ClientVersion()
 	main, macs := b.mainNetwork(), map[string]string{}
 	mac := read[string](b.Inspect.Config, "MacAddress")
 	mode := r.HostConfig.NetworkMode

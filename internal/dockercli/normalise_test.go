@@ -11,29 +11,33 @@ import (
 // container and its control, each with its reason.
 
 // differs are fields of the inspect that are never the same for two containers.
-var differs = map[string]string{
-	"Id":                                    "each container has its own",
-	"Created":                               "time",
-	"ResolvConfPath":                        "holds the id",
-	"HostnamePath":                          "holds the id",
-	"HostsPath":                             "holds the id",
-	"LogPath":                               "holds the id",
-	"GraphDriver.Data":                      "paths of its own layers",
-	"ExecIDs":                               "a health check that is just under way",
-	"State.Pid":                             "process id",
-	"State.StartedAt":                       "time",
-	"State.FinishedAt":                      "time",
-	"State.Health":                          "how far the checks have come",
-	"NetworkSettings.SandboxID":             "each container has its own",
-	"NetworkSettings.SandboxKey":            "holds the sandbox id",
-	"NetworkSettings.EndpointID":            "each endpoint has its own",
-	"NetworkSettings.Networks.*.EndpointID": "each endpoint has its own",
+func differs() map[string]string {
+	return map[string]string{
+		"Id":                                    "each container has its own",
+		"Created":                               "time",
+		"ResolvConfPath":                        "holds the id",
+		"HostnamePath":                          "holds the id",
+		"HostsPath":                             "holds the id",
+		"LogPath":                               "holds the id",
+		"GraphDriver.Data":                      "paths of its own layers",
+		"ExecIDs":                               "a health check that is just under way",
+		"State.Pid":                             "process id",
+		"State.StartedAt":                       "time",
+		"State.FinishedAt":                      "time",
+		"State.Health":                          "how far the checks have come",
+		"NetworkSettings.SandboxID":             "each container has its own",
+		"NetworkSettings.SandboxKey":            "holds the sandbox id",
+		"NetworkSettings.EndpointID":            "each endpoint has its own",
+		"NetworkSettings.Networks.*.EndpointID": "each endpoint has its own",
+	}
 }
 
 // generated are addresses: made up by the engine unless the case names them.
-var generated = []string{
-	"NetworkSettings.MacAddress", "NetworkSettings.IPAddress", "NetworkSettings.GlobalIPv6Address",
-	"NetworkSettings.Networks.*.MacAddress", "NetworkSettings.Networks.*.IPAddress", "NetworkSettings.Networks.*.GlobalIPv6Address",
+func generated() []string {
+	return []string{
+		"NetworkSettings.MacAddress", "NetworkSettings.IPAddress", "NetworkSettings.GlobalIPv6Address",
+		"NetworkSettings.Networks.*.MacAddress", "NetworkSettings.Networks.*.IPAddress", "NetworkSettings.Networks.*.GlobalIPv6Address",
+	}
 }
 
 var (
@@ -52,10 +56,10 @@ func normalise(in map[string]any, known string) map[string]any {
 	text = hostPort.ReplaceAllString(text, `"HostPort":"RANDOM"`) // a port that the engine chose
 	var all map[string]any
 	_ = json.Unmarshal([]byte(text), &all)
-	for path := range differs {
+	for path := range differs() {
 		each(all, strings.Split(path, "."), func(m map[string]any, key string) { delete(m, key) })
 	}
-	for _, path := range generated {
+	for _, path := range generated() {
 		each(all, strings.Split(path, "."), func(m map[string]any, key string) {
 			if s, ok := m[key].(string); ok && s != "" && !strings.Contains(known, s) {
 				m[key] = "GENERATED"

@@ -76,7 +76,7 @@ func (c *Client) Pull(ctx context.Context, ref string, o PullOptions) (PullResul
 
 func (c *Client) pull(ctx context.Context, ref string, o client.ImagePullOptions, on func(PullProgress)) (digest string, err error) {
 	doing := "pull " + ref
-	stream, err := c.api.ImagePull(ctx, ref, o)
+	stream, err := c.sdk().ImagePull(ctx, ref, o)
 	if err != nil {
 		if kind := pullError(err.Error()); kind != nil && ctx.Err() == nil {
 			return "", fmt.Errorf("%s: %w: %w", doing, kind, err)

@@ -52,7 +52,7 @@ func (c *Client) call(ctx context.Context, method, version, path string, query u
 	// hijacked connections, a proxy of the environment isn't asked.
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.api.Dialer()(ctx) },
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.sdk().Dialer()(ctx) },
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
@@ -91,13 +91,13 @@ func readAnswer(resp *http.Response, out any) error {
 // version is the one negotiated with the engine, which a first call must have
 // settled.
 func (c *Client) version(ctx context.Context) (string, error) {
-	if v := c.api.ClientVersion(); v != "" {
+	if v := c.sdk().ClientVersion(); v != "" {
 		return v, nil
 	}
 	if err := c.Ping(ctx); err != nil {
 		return "", err
 	}
-	return c.api.ClientVersion(), nil
+	return c.sdk().ClientVersion(), nil
 }
 
 func atLeast(version, wanted string) bool { return versions.GreaterThanOrEqualTo(version, wanted) }

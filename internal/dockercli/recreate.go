@@ -109,7 +109,7 @@ func (c *Client) plan(ctx context.Context, b Blueprint, o CreateOptions) (plan, 
 
 // ownPlatform is what the engine runs without being asked.
 func (c *Client) ownPlatform(ctx context.Context) (image.Platform, error) {
-	v, err := c.api.ServerVersion(ctx, client.ServerVersionOptions{})
+	v, err := c.sdk().ServerVersion(ctx, client.ServerVersionOptions{})
 	return image.Platform{OS: v.Os, Architecture: v.Arch}.Normalize(), err
 }
 
@@ -138,7 +138,7 @@ func (c *Client) carryOut(ctx context.Context, p plan) (id string, warnings []st
 			return made.ID, made.Warnings, err
 		}
 	}
-	res, err := c.api.ContainerInspect(ctx, made.ID, client.ContainerInspectOptions{})
+	res, err := c.sdk().ContainerInspect(ctx, made.ID, client.ContainerInspectOptions{})
 	if err != nil {
 		return made.ID, made.Warnings, err
 	}
@@ -149,7 +149,7 @@ func (c *Client) carryOut(ctx context.Context, p plan) (id string, warnings []st
 	// somebody has taken off it.
 	for name := range res.Container.NetworkSettings.Networks {
 		if !slices.Contains(p.networks, name) && len(p.networks) == 0 && name != "host" && name != "none" {
-			_, err := c.api.NetworkDisconnect(ctx, name, client.NetworkDisconnectOptions{Container: made.ID, Force: true})
+			_, err := c.sdk().NetworkDisconnect(ctx, name, client.NetworkDisconnectOptions{Container: made.ID, Force: true})
 			if err != nil {
 				return made.ID, made.Warnings, err
 			}

@@ -37,7 +37,7 @@ type ContainerState struct {
 func (c *Client) Inspect(ctx context.Context, id string) (ContainerState, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	res, err := c.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	res, err := c.sdk().ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
 		return ContainerState{}, c.wrap("inspect container "+short(id), err)
 	}

@@ -12,10 +12,11 @@ import (
 	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
-// move pushes other content to a tag and lets the engine pull it, so that the
+// move pushes other content to web:1 and lets the engine pull it, so that the
 // old image has no name any more.
-func (w *workshop) move(repoTag string, o testbed.ImageOptions) (ref string) {
+func (w *workshop) move(o testbed.ImageOptions) (ref string) {
 	w.Helper()
+	const repoTag = "web:1"
 	reg := w.bed.Registry(testbed.Plain)
 	w.push(reg, repoTag, o)
 	ref = reg.Ref(repoTag)
@@ -42,9 +43,9 @@ func (w *workshop) config(id string) map[string]any {
 
 func TestDefaultsAreThoseOfTheOldImageID(t *testing.T) {
 	w := newWorkshop(t)
-	ref := w.move("web:1", testbed.ImageOptions{Payload: "1", Env: []string{"PATH=/bin", "V=1"}})
+	ref := w.move(testbed.ImageOptions{Payload: "1", Env: []string{"PATH=/bin", "V=1"}})
 	old := w.docker("run", "-d", "-e", "MINE=1", ref)
-	w.move("web:1", testbed.ImageOptions{Payload: "2", Env: []string{"PATH=/bin", "V=2"}})
+	w.move(testbed.ImageOptions{Payload: "2", Env: []string{"PATH=/bin", "V=2"}})
 	made := w.create(w.blueprint(old), dockercli.CreateOptions{Name: w.bed.Name("new"), ImageID: w.imageID(ref)})
 	if got := w.config(made)["Env"]; !cmp.Equal(got, []any{"MINE=1", "PATH=/bin", "V=2"}) {
 		t.Errorf("environment %q", got)
@@ -78,7 +79,7 @@ func TestSwarmTaskIsRefused(t *testing.T) {
 
 func TestImageForAnotherPlatformIsRefused(t *testing.T) {
 	w := newWorkshop(t)
-	ref := w.move("web:1", testbed.ImageOptions{Payload: "1"})
+	ref := w.move(testbed.ImageOptions{Payload: "1"})
 	old := w.docker("create", ref)
 	reg := w.bed.Registry(testbed.Plain)
 	w.push(reg, "web:2", testbed.ImageOptions{Payload: "2", Platform: "linux/s390x"})
@@ -114,10 +115,10 @@ func TestFailedCreateLeavesNothing(t *testing.T) {
 
 func TestVolumesOfAContainerWithRmOutliveIt(t *testing.T) {
 	w := newWorkshop(t)
-	ref := w.move("web:1", testbed.ImageOptions{Payload: "1", Volumes: []string{"/data"}})
+	ref := w.move(testbed.ImageOptions{Payload: "1", Volumes: []string{"/data"}})
 	old := w.docker("run", "-d", "--rm", "-v", "/anon", ref)
 	w.docker("exec", old, "sh", "-c", "echo kept > /data/file; echo kept > /anon/file")
-	w.move("web:1", testbed.ImageOptions{Payload: "2", Volumes: []string{"/data"}})
+	w.move(testbed.ImageOptions{Payload: "2", Volumes: []string{"/data"}})
 	made := w.create(w.blueprint(old), dockercli.CreateOptions{Name: w.bed.Name("new")})
 	w.must(w.client.Stop(t.Context(), old, nil))
 	w.must(w.client.Start(t.Context(), made))

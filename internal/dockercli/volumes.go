@@ -58,7 +58,7 @@ func (c *Client) mountsOf(ctx context.Context, volumesFrom []string) (map[string
 	all := map[string]string{}
 	for _, v := range volumesFrom {
 		peer, _, _ := strings.Cut(v, ":")
-		res, err := c.api.ContainerInspect(ctx, peer, client.ContainerInspectOptions{})
+		res, err := c.sdk().ContainerInspect(ctx, peer, client.ContainerInspectOptions{})
 		if errdefs.IsNotFound(err) {
 			continue
 		}
