@@ -75,7 +75,7 @@ func (p ports) Done(id string) <-chan struct{} {
 
 // Container implements api.Engine.
 func (p ports) Container(ctx context.Context, id string) (api.ContainerDetail, error) {
-	raw, err := p.engine.Detail(ctx, id, true)
+	raw, err := p.engine.Detail(ctx, id)
 	if err != nil {
 		return api.ContainerDetail{}, ported(err, api.ErrUnknownContainer)
 	}

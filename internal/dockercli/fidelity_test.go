@@ -108,7 +108,7 @@ func (w *workshop) tryDocker(args ...string) (string, error) {
 // inspect is the engine's raw inspect.
 func (w *workshop) inspect(id string) map[string]any {
 	w.Helper()
-	raw, err := w.client.Detail(w.Context(), id, true)
+	raw, err := w.client.Detail(w.Context(), id)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -43,6 +43,7 @@ func BenchmarkHost(b *testing.B) {
 	b.Run("200/latency", w.latency)
 	w.fill(b, 500, 200)
 	b.Run("500/rescan", w.rescan)
+	b.Run("500/list", w.list)
 }
 
 // requests counts what the registry and its token server are asked in a scan

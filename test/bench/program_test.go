@@ -178,7 +178,8 @@ func (p *process) cpu(b *testing.B) time.Duration {
 // server is `watch-docker serve`.
 type server struct {
 	*process
-	log *logLines
+	log  *logLines
+	addr string // see address
 }
 
 // serve starts a server, which ends with the benchmark, if not before.
@@ -204,17 +205,26 @@ func (s *server) stop(b *testing.B) {
 	}
 }
 
+// address is where the server listens, as it logs it.
+func (s *server) address(b *testing.B) string {
+	b.Helper()
+	if s.addr == "" {
+		var line struct{ Addr string }
+		if err := json.Unmarshal(s.log.next(b, "listening"), &line); err != nil {
+			b.Fatal(err)
+		}
+		s.addr = line.Addr
+	}
+	return s.addr
+}
+
 // ready waits until /readyz says so, and gives the time since the start.
 func (s *server) ready(b *testing.B) time.Duration {
 	b.Helper()
-	var line struct{ Addr string }
-	if err := json.Unmarshal(s.log.next(b, "listening"), &line); err != nil {
-		b.Fatal(err)
-	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for ; time.Since(s.began) < 30*time.Second; <-tick.C {
-		resp, err := http.Get("http://" + line.Addr + "/readyz")
+		resp, err := http.Get("http://" + s.address(b) + "/readyz")
 		if err != nil {
 			continue
 		}
