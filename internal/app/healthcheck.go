@@ -58,7 +58,7 @@ func askHealth(ctx context.Context, server config.ServerConfig) error {
 	if err != nil {
 		return fmt.Errorf("the server doesn't answer: %w", err)
 	}
-	defer res.Body.Close() //nolint:errcheck // the body is not needed
+	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 1<<10))
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("the server answers %s at %s", res.Status, url)

@@ -128,7 +128,7 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 		Load: config.Options{File: file, Environ: p.Environ}, Logger: log.With(logging.Component("config")),
 	})
 	s.watcher.Subscribe(s.reload)
-	if err := s.listen(cfg); err != nil {
+	if err := s.listen(ctx, cfg); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -143,7 +143,7 @@ func (s *Server) identity(ctx context.Context, cfg *config.Config) (err error) {
 	return s.auth.FirstUser(ctx, cfg.User.Name, cfg.User.Password.Reveal())
 }
 
-func (s *Server) listen(cfg *config.Config) (err error) {
+func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	handler, err := api.New(api.Dependencies{
 		Logger: s.log, Version: Version(), Closing: s.closing,
@@ -159,7 +159,7 @@ func (s *Server) listen(cfg *config.Config) (err error) {
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: zap.NewStdLog(s.log.With(logging.Component("http"))),
 	}
-	s.listener, err = net.Listen("tcp", cfg.Server.Addr)
+	s.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Server.Addr)
 	if err != nil {
 		return fmt.Errorf("server.addr %s: %w; free it, or name another with WATCH_SERVER_ADDR", cfg.Server.Addr, err)
 	}
@@ -171,7 +171,7 @@ func (s *Server) listen(cfg *config.Config) (err error) {
 		s.listener = tls.NewListener(s.listener, secure)
 	}
 	s.socket = &http.Server{Handler: s.socketHandler(), ReadHeaderTimeout: readHeaderTimeout}
-	s.commands, err = listenSocket(cfg.StatePath)
+	s.commands, err = listenSocket(ctx, cfg.StatePath)
 	return err
 }
 
@@ -264,7 +264,9 @@ func serveHTTP(ctx context.Context, server *http.Server, l net.Listener) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
-	<-ended
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }
 

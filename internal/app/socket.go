@@ -34,12 +34,12 @@ type asked struct{ Done, Total int }
 
 // listenSocket opens the command socket; one that a killed server has left is
 // replaced, which the ownership of the folder makes safe.
-func listenSocket(folder string) (net.Listener, error) {
+func listenSocket(ctx context.Context, folder string) (net.Listener, error) {
 	path := filepath.Join(folder, socketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("command socket: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("command socket: %w", err)
 	}
@@ -94,7 +94,7 @@ func askServer(ctx context.Context, folder string, args updateArgs, on func(mess
 	res, err := client.Do(req)
 	if err != nil {
 		_ = body.Close()
-		return run, false, nil //nolint:nilerr // nobody listens: the caller does it itself
+		return run, false, nil // nobody listens: the caller does it itself
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

@@ -2,7 +2,6 @@ package dockercli_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"

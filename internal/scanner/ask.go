@@ -154,10 +154,10 @@ func (s *Scanner) compare(sub *subject, a *answer) (same, known bool, err error)
 	switch {
 	case !ok:
 		return false, false, nil
-	case old.err != nil && !gone(old.err):
-		return false, false, old.err
+	case gone(old.err): // nobody can compare it any more: it is just different
+		return false, true, nil
 	case old.err != nil:
-		return false, true, nil // nobody can compare it any more: it is just different
+		return false, false, old.err
 	}
 	return old.ManifestDigest == offer.ManifestDigest || old.ConfigDigest == offer.ConfigDigest, true, nil
 }

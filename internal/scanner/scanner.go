@@ -136,7 +136,7 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	defer s.scanning.Unlock()
 	began := s.now()
 	settings, listings := s.begin()
-	s.readQuarantine()
+	s.readQuarantine(ctx)
 	subjects, err := s.discover(ctx, settings.IncludeStopped)
 	if err != nil {
 		return Result{}, err
@@ -184,7 +184,7 @@ func (s *Scanner) Refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.publish(subjects)
+	s.publish(ctx, subjects)
 	return nil
 }
 
@@ -220,7 +220,7 @@ func (s *Scanner) conclude(ctx context.Context, subjects []*subject, listings in
 	s.mu.Unlock()
 	if !stale {
 		defer s.listing.Unlock()
-		return s.publish(subjects), nil
+		return s.publish(ctx, subjects), nil
 	}
 	s.listing.Unlock()
 	err := s.Refresh(ctx)
@@ -228,8 +228,8 @@ func (s *Scanner) conclude(ctx context.Context, subjects []*subject, listings in
 }
 
 // publish judges the subjects and makes the outcome the latest result.
-func (s *Scanner) publish(subjects []*subject) Result {
-	s.readQuarantine()
+func (s *Scanner) publish(ctx context.Context, subjects []*subject) Result {
+	s.readQuarantine(ctx)
 	s.mu.Lock()
 	answers, rules, at := s.answers, s.settings.Rules, s.scannedAt
 	s.mu.Unlock()
@@ -248,8 +248,8 @@ func (s *Scanner) publish(subjects []*subject) Result {
 
 // readQuarantine takes over which releases have failed. If that can't be read,
 // what was known stays.
-func (s *Scanner) readQuarantine() {
-	list, err := s.store.BadReleases(context.Background()) // a local read, which nobody waits to cancel
+func (s *Scanner) readQuarantine(ctx context.Context) {
+	list, err := s.store.BadReleases(ctx)
 	if err != nil {
 		s.log.Warn("quarantined releases could not be read", logging.Err(err))
 		return

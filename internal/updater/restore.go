@@ -41,6 +41,9 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 		return store.Failed, e
 	}
 	j.up()
+	if e.Code == CodeGone {
+		wanted = store.Failed // there is nothing left to roll back to
+	}
 	return wanted, e
 }
 
@@ -76,10 +79,12 @@ func (u *Updater) restore(ctx context.Context, p plan) error {
 		}
 	}
 	old, err := u.engine.Inspect(ctx, p.Old.ID)
-	if errors.Is(err, dockercli.ErrNotFound) {
+	switch {
+	case errors.Is(err, dockercli.ErrNotFound) && p.Old.AutoRemove:
 		return u.remake(ctx, p)
-	}
-	if err != nil {
+	case errors.Is(err, dockercli.ErrNotFound):
+		return nil // somebody else has removed it: that is to stay so
+	case err != nil:
 		return err
 	}
 	if old.Name != p.Old.Name {

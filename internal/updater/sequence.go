@@ -237,7 +237,11 @@ func (u *Updater) stop(ctx context.Context, j *job) error {
 	}
 	old := j.plan.Old
 	if !old.AutoRemove {
-		if err := u.engine.SetRestartPolicy(ctx, old.ID, dockercli.RestartPolicy{Name: "no"}); err != nil {
+		err := u.engine.SetRestartPolicy(ctx, old.ID, dockercli.RestartPolicy{Name: "no"})
+		if errors.Is(err, dockercli.ErrNotFound) {
+			return problem(CodeGone, "%s was removed by somebody else meanwhile; it stays removed.", old.Name)
+		}
+		if err != nil {
 			return u.wrap(ctx, CodeStop, err)
 		}
 	}
@@ -260,7 +264,9 @@ func (u *Updater) stop(ctx context.Context, j *job) error {
 // swap gives the new container the old one's name.
 func (u *Updater) swap(ctx context.Context, j *job) error {
 	old := j.plan.Old
-	if err := u.engine.Rename(ctx, old.ID, oldName(old.Name)); err != nil && !(old.AutoRemove && errors.Is(err, dockercli.ErrNotFound)) {
+	err := u.engine.Rename(ctx, old.ID, oldName(old.Name))
+	removed := old.AutoRemove && errors.Is(err, dockercli.ErrNotFound) // stopping it has
+	if err != nil && !removed {
 		return u.wrap(ctx, CodeSwap, err)
 	}
 	return u.wrap(ctx, CodeSwap, u.engine.Rename(ctx, j.plan.NewID, old.Name))

@@ -353,6 +353,50 @@ func TestWhatCantBeUpdatedIsLeftAlone(t *testing.T) {
 	w.alone(steady.Name)
 }
 
+func TestAContainerThatSomebodyRemovesMeanwhileStaysRemoved(t *testing.T) {
+	w := newWorld(t)
+	w.push("app:1", testbed.ImageOptions{Payload: "one"})
+	c := w.start("app:1", testbed.ContainerSpec{Name: "app"})
+	two := w.push("app:1", testbed.ImageOptions{Payload: "two"})
+	w.reg.Inject(testbed.Fault{Path: "/v2/app/blobs/*", Latency: time.Second})
+	op := must(w.up.Update(t.Context(), w.request(c, "app:1", two)))(t)
+	if _, err := w.bed.Engine().Client().ContainerRemove(t.Context(), c.ID, client.ContainerRemoveOptions{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	<-w.up.Done(op.ID)
+	w.expect(must(w.up.Operation(t.Context(), op.ID))(t), store.Failed, updater.CodeGone)
+	list, err := w.bed.Engine().Client().ContainerList(t.Context(), client.ContainerListOptions{All: true})
+	if err != nil || len(list.Items) != 0 {
+		t.Errorf("there is %+v, %v", list.Items, err)
+	}
+}
+
+func TestAFullDiskIsSaidAndNothingChanges(t *testing.T) {
+	w := newWorld(t)
+	w.push("app:1", testbed.ImageOptions{Payload: "one"})
+	c := w.start("app:1", testbed.ContainerSpec{Name: "app"})
+	two := w.push("app:1", testbed.ImageOptions{Payload: "two"})
+	proxy := must(w.bed.Engine().Proxy(t.Context()))(t)
+	proxy.Inject(testbed.Fault{Path: "/v*/images/create", Status: 200,
+		Body: `{"errorDetail":{"message":"write /layer: no space left on device"},"error":"write /layer: no space left on device"}`})
+	engine := must(dockercli.New(dockercli.Options{Host: proxy.Host()}))(t)
+	w.stop()
+	direct := w.engine
+	w.engine = engine
+	w.run()
+	op := w.update(w.request(c, "app:1", two))
+	w.stop()
+	w.engine = direct
+	w.stop = func() {}
+	if err := engine.Close(); err != nil {
+		t.Error(err)
+	}
+	w.expect(op, store.Failed, updater.CodeNoSpace)
+	if now := w.named(c.Name); now.ID != c.ID || !now.State.Running {
+		t.Errorf("%+v", now.State)
+	}
+}
+
 func TestATagThatMovesAgainBringsWhatItNamesNow(t *testing.T) {
 	w := newWorld(t)
 	w.push("app:1", testbed.ImageOptions{Payload: "one"})

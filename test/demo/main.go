@@ -190,7 +190,9 @@ func (d demo) show(ctx context.Context, program string) (err error) {
 	}
 	defer func() {
 		_ = server.Process.Signal(syscall.SIGTERM)
-		err = errors.Join(err, ended(server.Wait(), ctx))
+		if ended := server.Wait(); ctx.Err() == nil { // an interrupt ends the server as well
+			err = errors.Join(err, ended)
+		}
 	}()
 	if err := d.untilHealthy(ctx, program); err != nil {
 		return err
@@ -207,14 +209,6 @@ func (d demo) show(ctx context.Context, program string) (err error) {
 	}
 	say("Where to look further: README.md; every update is recorded, and GET /api/operations lists them")
 	return d.stay(ctx, program)
-}
-
-// ended passes over the end that the demo itself has asked for.
-func ended(err error, ctx context.Context) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 func (d demo) command(ctx context.Context, program string, args ...string) *exec.Cmd {

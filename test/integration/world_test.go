@@ -102,10 +102,10 @@ func (w *world) expect(all map[string]scanner.ContainerStatus, name string, stat
 }
 
 // container pulls ref and runs it as name.
-func (w *world) container(name, ref string, labels map[string]string) testbed.Container {
+func (w *world) container(name, ref string, labels map[string]string) {
 	w.Helper()
 	w.pull(ref)
-	return w.start(testbed.ContainerSpec{Name: name, Image: ref, Labels: labels})
+	w.start(testbed.ContainerSpec{Name: name, Image: ref, Labels: labels})
 }
 
 func (w *world) start(spec testbed.ContainerSpec) testbed.Container {
