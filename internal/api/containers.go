@@ -73,7 +73,7 @@ func (s *server) getContainer(ctx context.Context, in *ContainerPath) (*detailOu
 
 // presentable masks what looks like a secret, and makes lists of no lists.
 func presentable(d ContainerDetail) ContainerDetail {
-	d.Ports, d.Mounts, d.HealthLog = orEmpty(d.Ports), orEmpty(d.Mounts), orEmpty(d.HealthLog)
+	d.Mounts, d.HealthLog = orEmpty(d.Mounts), orEmpty(d.HealthLog)
 	d.Command, d.Entrypoint = maskArguments(d.Command), maskArguments(d.Entrypoint)
 	d.Labels = maskLabels(d.Labels)
 	d.Env = orEmpty(slices.Clone(d.Env))
@@ -117,7 +117,6 @@ func (s *server) after(ctx context.Context, before scanner.ContainerStatus) (sca
 		before.State, before.Running, before.Health = "removed", false, "none"
 		after, err = before, nil
 	}
-	after.Ports = orEmpty(after.Ports)
 	return after, err
 }
 

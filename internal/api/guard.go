@@ -138,7 +138,7 @@ func cookieName(secure bool) string {
 
 // cookie carries the token for browsers; an empty one takes it away.
 func (s *server) cookie(who *caller, token string) string {
-	c := http.Cookie{
+	c := http.Cookie{ //nolint:gosec // Secure where there is TLS: many run this at home without
 		Name: cookieName(who.Secure), Value: token, Path: "/",
 		HttpOnly: true, Secure: who.Secure, SameSite: http.SameSiteStrictMode,
 		MaxAge: int(auth.TokenLife.Seconds()),

@@ -227,13 +227,13 @@ func (roles) Verify(_ context.Context, token string) (auth.Identity, error) {
 type fakes struct {
 	store *store.Store
 
-	mu        sync.Mutex
-	all       []scanner.ContainerStatus
-	hidden    []scanner.ContainerStatus // shown after a Refresh
-	fail      error                     // what the next question to the host gets
-	done      map[string]chan struct{}
-	asked     []string // what was asked of the parts, in words
-	refreshes int
+	mu     sync.Mutex
+	all    []scanner.ContainerStatus
+	hidden []scanner.ContainerStatus // shown after a Refresh
+	fail   error                     // what the next question to the host gets
+	done   map[string]chan struct{}
+	asked  []string // what was asked of the parts, in words
+	made   int      // operations
 }
 
 func newFakes(st *store.Store) *fakes {
@@ -243,7 +243,7 @@ func newFakes(st *store.Store) *fakes {
 		{ID: oneID, Name: "one", Image: "nginx:1", State: "running", Running: true, Health: "healthy", Status: scanner.UpToDate, CreatedAt: at,
 			Ports: []scanner.Port{{IP: "0.0.0.0", Private: 80, Public: 8080, Protocol: "tcp"}}, Error: &scanner.Error{Code: "c", Message: "m"}},
 		{ID: webID, Name: "web", Image: "nginx:latest", State: "running", Running: true, Health: "none", Status: scanner.UpdateAvailable, CreatedAt: at,
-			Compose: &scanner.Compose{Project: "Shop", Service: "web"}, StartedAt: &at}, // without ports, as nil
+			Compose: &scanner.Compose{Project: "Shop", Service: "web"}, Ports: []scanner.Port{}, StartedAt: &at},
 	}}
 }
 
@@ -285,14 +285,17 @@ func (f *fakes) Latest() scanner.Result {
 func (f *fakes) Refresh(context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.refreshes++
 	f.all, f.hidden = append(slices.Clone(f.all), f.hidden...), nil
 	return f.fail
 }
 
 // operation puts one into the store; finish ends it.
 func (f *fakes) operation(ctx context.Context, kind, target, actor string) (store.Operation, error) {
-	op := store.Operation{ID: store.NewID(time.Now()), Kind: kind, Target: target, State: store.Running, CreatedAt: time.Now().UTC(), Actor: actor}
+	f.mu.Lock()
+	f.made++
+	id := store.NewID(time.Now().Add(time.Duration(f.made) * time.Millisecond)) // ids sort by the millisecond
+	f.mu.Unlock()
+	op := store.Operation{ID: id, Kind: kind, Target: target, State: store.Running, CreatedAt: time.Now().UTC(), Actor: actor}
 	f.mu.Lock()
 	f.done[op.ID] = make(chan struct{})
 	f.mu.Unlock()

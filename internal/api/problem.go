@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 	"github.com/gin-gonic/gin"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
@@ -145,7 +147,7 @@ func unauthorized(err error) Problem {
 }
 
 func invalid(field, message string) Problem {
-	p := problem(http.StatusUnprocessableEntity, CodeValidation, sentence(field+": "+message))
+	p := problem(http.StatusUnprocessableEntity, CodeValidation, field+": "+message+".")
 	p.Errors = map[string]string{field: message}
 	return p
 }
@@ -166,11 +168,11 @@ func fromHuma(e *huma.ErrorModel) Problem {
 	}
 	found := map[string]string{}
 	for _, d := range e.Errors {
-		if was := found[d.Location]; was != "" {
-			found[d.Location] = was + "; " + d.Message
-		} else {
-			found[d.Location] = d.Message
+		field, message := located(d)
+		if was := found[field]; was != "" {
+			message = was + "; " + message
 		}
+		found[field] = message
 	}
 	if len(found) == 0 { // such as "request body is required"
 		found["body"] = e.Detail
@@ -179,6 +181,18 @@ func fromHuma(e *huma.ErrorModel) Problem {
 	p := invalid(first, found[first])
 	p.Errors = found
 	return p
+}
+
+// located gives the field and what is wrong with it. huma blames an object for
+// a property that it lacks.
+func located(d *huma.ErrorDetail) (field, message string) {
+	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
+	if rest, ok := strings.CutPrefix(d.Message, before); ok {
+		if name, ok := strings.CutSuffix(rest, after); ok {
+			return d.Location + "." + name, "is required"
+		}
+	}
+	return d.Location, d.Message
 }
 
 func (p Problem) with(header, value string) Problem {

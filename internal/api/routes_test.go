@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -232,7 +231,6 @@ func TestOperationsAreFilteredByContainerAlsoOneThatIsGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		ids = append(ids, op.ID)
-		time.Sleep(2 * time.Millisecond) // ids sort by the millisecond
 	}
 	for query, want := range map[string][]any{
 		"":                             {ids[2], ids[1], ids[0]},
