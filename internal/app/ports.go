@@ -84,10 +84,11 @@ func (p ports) Container(ctx context.Context, id string) (api.ContainerDetail, e
 
 // Act implements api.Engine.
 func (p ports) Act(ctx context.Context, id string, action api.Action) error {
-	if err := p.free(id); err != nil {
+	release, err := p.hold(id)
+	if err != nil {
 		return err
 	}
-	var err error
+	defer release()
 	switch action {
 	case api.Start:
 		err = p.engine.Start(ctx, id)
@@ -103,23 +104,25 @@ func (p ports) Act(ctx context.Context, id string, action api.Action) error {
 
 // Remove implements api.Engine.
 func (p ports) Remove(ctx context.Context, id string, o api.RemoveOptions) error {
-	if err := p.free(id); err != nil {
+	release, err := p.hold(id)
+	if err != nil {
 		return err
 	}
+	defer release()
 	return ported(p.engine.Remove(ctx, id, dockercli.RemoveOptions{Force: o.Force, Volumes: o.Volumes}), api.ErrUnknownContainer)
 }
 
-// free is an error while a container is in an operation.
-func (p ports) free(id string) error {
-	operation, busy := p.updater.Busy(id)
-	if !busy {
-		return nil
+// hold keeps updates off a container, and is an error while it is in one.
+func (p ports) hold(id string) (release func(), err error) {
+	release, operation, ok := p.updater.Hold(id)
+	if ok {
+		return release, nil
 	}
 	name := id
 	if c, err := find(p.scanner.Latest().Containers, id); err == nil {
 		name = c.Name
 	}
-	return &api.BusyError{Container: name, OperationID: operation}
+	return nil, &api.BusyError{Container: name, OperationID: operation}
 }
 
 // Images implements api.Images.

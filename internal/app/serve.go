@@ -99,6 +99,9 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	if err != nil {
 		return nil, err
 	}
+	if cfg.TwoFA.Required {
+		return nil, errors.New("twofa.required (IS_SECONDARY_VERIFICATION): this release has no second factors yet, and doesn't pretend to; set it to false and keep the port to yourself")
+	}
 	_, isTerminal := terminal(p.Stderr)
 	log, level, err := logging.New(logging.Options{
 		Level: cfg.Logging.Level, Format: cfg.Logging.Format, Output: p.Stderr, IsTerminal: isTerminal,

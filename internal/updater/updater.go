@@ -73,6 +73,7 @@ type Updater struct {
 	pending  []*job
 	running  []*job
 	jobs     map[string]*job // by operation id, pending or running
+	held     map[string]int  // container ids that somebody else is acting on
 	stopping bool
 }
 
@@ -84,7 +85,7 @@ func New(d Dependencies) *Updater {
 	return &Updater{
 		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings,
 		log:  d.Logger.With(logging.Component("updater")),
-		wake: make(chan struct{}, 1), jobs: map[string]*job{},
+		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
 	}
 }
 
@@ -128,6 +129,25 @@ func (u *Updater) Busy(containerID string) (operationID string, ok bool) {
 		return j.operation.ID, true
 	}
 	return "", false
+}
+
+// Hold keeps updates of a container waiting until release is called, for those
+// who act on it themselves. If it is in an operation, ok is false, and that one's id is given.
+func (u *Updater) Hold(containerID string) (release func(), operationID string, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if j := u.busy(containerID); j != nil {
+		return nil, j.operation.ID, false
+	}
+	u.held[containerID]++
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if u.held[containerID]--; u.held[containerID] == 0 {
+			delete(u.held, containerID)
+		}
+		u.stir()
+	}, "", true
 }
 
 // busy finds the job that has a container, by the old one's or the new one's id.
@@ -196,7 +216,7 @@ func (u *Updater) startable() []*job {
 	defer u.mu.Unlock()
 	var start, wait []*job
 	for _, j := range u.pending {
-		if len(u.running) < max(1, u.settings.Concurrency) && !u.imageBusy(j.request.Image) {
+		if len(u.running) < max(1, u.settings.Concurrency) && !u.imageBusy(j.request.Image) && u.held[j.request.ContainerID] == 0 {
 			j.settings, j.credentials = u.settings, u.credentials
 			u.running = append(u.running, j)
 			start = append(start, j)

@@ -313,6 +313,26 @@ func TestTwoRequestsAreOneOperation(t *testing.T) {
 	}
 }
 
+func TestAnUpdateWaitsForWhoeverActsOnItsContainer(t *testing.T) {
+	w := newWorld(t)
+	w.push("app:1", testbed.ImageOptions{Payload: "one"})
+	c := w.start("app:1", testbed.ContainerSpec{Name: "app"})
+	release, _, ok := w.up.Hold(c.ID)
+	if !ok {
+		t.Fatal("not held")
+	}
+	op := must(w.up.Update(t.Context(), w.request(c, "app:1", w.push("app:1", testbed.ImageOptions{Payload: "two"}))))(t)
+	if _, id, ok := w.up.Hold(c.ID); ok || id != op.ID {
+		t.Errorf("held beside an operation: %v, %s", ok, id)
+	}
+	if now := must(w.up.Operation(t.Context(), op.ID))(t); now.State != store.Queued {
+		t.Errorf("it began: %+v", now)
+	}
+	release()
+	<-w.up.Done(op.ID)
+	w.expect(must(w.up.Operation(t.Context(), op.ID))(t), store.Succeeded, "")
+}
+
 func TestWhatCantBeUpdatedIsLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	w.push("app:1", testbed.ImageOptions{Payload: "one"})
