@@ -25,6 +25,14 @@ run: ## run the server from source
 build: ## build bin/watch-docker, static
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/watch-docker cmd/watch-docker/main.go
 
+.PHONY: image
+image: build ## build the container image from bin/watch-docker alone, on the engine that DOCKER_HOST names
+	rm -rf dist/image
+	install -D -m 0755 bin/watch-docker dist/image/root/watch-docker
+	install -D -m 0644 /etc/ssl/certs/ca-certificates.crt dist/image/root/etc/ssl/certs/ca-certificates.crt
+	install -d -m 0770 dist/image/state/config
+	docker build -f Dockerfile.binary --build-arg VERSION=$(VERSION) -t watch-docker .
+
 .PHONY: test
 test: ## run all tests, with the race detector, on the engine of Debian 12
 	go run ./test/testbed/cmd/testbed install

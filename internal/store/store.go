@@ -118,7 +118,8 @@ func dsn(file, journal string) string {
 		"journal_mode(" + journal + ")",
 		"synchronous(FULL)",
 		"foreign_keys(ON)",
-		"cache_size(-1024)", // KiB
+		"cache_size(-1024)",  // KiB
+		"temp_store(MEMORY)", // the container image has no folder for temporary files
 	}}
 	return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + q.Encode()
 }
