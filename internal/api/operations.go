@@ -138,11 +138,11 @@ func (s *server) listOperations(ctx context.Context, in *listOperationsIn) (*lis
 	filter := store.OperationFilter{Target: in.Container, Kind: in.Kind, Before: in.Before, Limit: in.Limit}
 	if in.Container != "" {
 		// A record has the container's name, and outlives it.
-		c, err := pick(s.Scans.Latest().Containers, in.Container)
+		c, ok, err := pick(s.Scans.Latest(), in.Container)
 		if err != nil {
 			return nil, err
 		}
-		if c != nil {
+		if ok {
 			filter.Target = c.Name
 		}
 	}

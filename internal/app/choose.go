@@ -56,22 +56,14 @@ func request(c scanner.ContainerStatus, actor string) updater.Request {
 	}
 }
 
-// find looks a container up by id, by 12 or more of an id's first digits, or by name.
-func find(all []scanner.ContainerStatus, key string) (scanner.ContainerStatus, error) {
-	var found []scanner.ContainerStatus
-	for _, c := range all {
-		if c.ID == key || c.Name == key {
-			return c, nil
-		}
-		if len(key) >= 12 && len(key) < len(c.ID) && c.ID[:len(key)] == key {
-			found = append(found, c)
-		}
-	}
-	switch len(found) {
+// find gives the one container that is meant.
+func find(latest scanner.Result, key string) (scanner.ContainerStatus, error) {
+	switch matches := latest.Find(key); len(matches) {
 	case 1:
-		return found[0], nil
+		return matches[0], nil
 	case 0:
 		return scanner.ContainerStatus{}, fmt.Errorf("%w: %s", api.ErrUnknownContainer, key)
+	default:
+		return scanner.ContainerStatus{}, fmt.Errorf("%s could be %s or %s; give more of the id", key, matches[0].Name, matches[1].Name)
 	}
-	return scanner.ContainerStatus{}, fmt.Errorf("%w: %s could be several", api.ErrUnknownContainer, key)
 }

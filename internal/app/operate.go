@@ -37,12 +37,12 @@ type updateArgs struct {
 // plan says which containers would be updated and why the others wouldn't.
 // A name that isn't there is an error, and nothing is planned.
 func (o operator) plan(args updateArgs, allowed func(scanner.ContainerStatus) *api.RefusedError) (do []scanner.ContainerStatus, left []api.LeftOut, err error) {
-	chosen := o.scanner.Latest().Containers
+	latest := o.scanner.Latest()
+	chosen := latest.Containers
 	if len(args.Names) > 0 {
-		all := chosen
 		chosen = nil
 		for _, name := range args.Names {
-			c, err := find(all, name)
+			c, err := find(latest, name)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -25,7 +25,7 @@ type ports struct {
 
 // Update implements api.Updates.
 func (p ports) Update(ctx context.Context, r api.UpdateRequest) (store.Operation, error) {
-	c, err := find(p.scanner.Latest().Containers, r.ContainerID)
+	c, err := find(p.scanner.Latest(), r.ContainerID)
 	if err != nil {
 		return store.Operation{}, err
 	}
@@ -119,7 +119,7 @@ func (p ports) hold(id string) (release func(), err error) {
 		return release, nil
 	}
 	name := id
-	if c, err := find(p.scanner.Latest().Containers, id); err == nil {
+	if c, err := find(p.scanner.Latest(), id); err == nil {
 		name = c.Name
 	}
 	return nil, &api.BusyError{Container: name, OperationID: operation}

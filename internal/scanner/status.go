@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"strings"
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/policy"
@@ -22,6 +23,26 @@ const (
 type Result struct {
 	Containers []ContainerStatus `json:"containers"`
 	ScannedAt  time.Time         `json:"scannedAt"` // zero before the first scan
+}
+
+// shortestPrefix is how many digits of an id it takes at least: what docker ps shows.
+const shortestPrefix = 12
+
+// Find gives the containers that are meant by an id, a name, or the first 12
+// or more digits of an id: none, one, or several that begin alike. A name wins
+// over an id that begins like it.
+func (r Result) Find(named string) []ContainerStatus {
+	var matches []ContainerStatus
+	prefix := len(named) >= shortestPrefix && strings.Trim(named, "0123456789abcdef") == ""
+	for _, c := range r.Containers {
+		if c.ID == named || c.Name == named {
+			return []ContainerStatus{c}
+		}
+		if prefix && strings.HasPrefix(c.ID, named) {
+			matches = append(matches, c)
+		}
+	}
+	return matches
 }
 
 // ContainerStatus is one container and what is known of its image. Its JSON
