@@ -13,7 +13,7 @@ import (
 type question struct {
 	method     string
 	repository string
-	path       string // below the repository: "manifests/latest"
+	path       string // below the repository: "manifests/latest", "blobs/sha256:…"
 	accept     string
 	name       string // the reference, for messages
 }
@@ -40,15 +40,29 @@ func (b *Batch) ask(ctx context.Context, h *host, q question) (*resty.Response, 
 	if err != nil {
 		return nil, err
 	}
+	outcome := context.Canceled // what others see if this panics: one of them is first, then
+	defer func() { k.leave(first, outcome) }()
 	resp, err := b.askAuthorized(ctx, h, k, q)
 	if err == nil && resp.StatusCode() >= 500 && resp.StatusCode() != http.StatusNotImplemented {
 		e := statusError(h, q.name, resp)
 		e.hostwide = first && resp.StatusCode() > 500 // a gateway without a registry behind it
 		resp, err = nil, e
 	}
-	k.leave(first, err)
+	outcome = err
 	h.noteResult(ctx, err)
 	return resp, err
+}
+
+// askOnce puts a question that can do without an answer: nothing follows from
+// a failure, but that a 429 pauses the host. So a blocked storage server, to
+// which a registry redirects for blobs, doesn't take the registry with it.
+func (b *Batch) askOnce(ctx context.Context, h *host, q question) (*resty.Response, error) {
+	k := b.contact(h)
+	auth, err := h.authorize(ctx, b, k, q.repository)
+	if err != nil {
+		return nil, err
+	}
+	return b.client.exchange(ctx, h, k, q, auth.header)
 }
 
 // maxTries bounds what 401s may teach: that the challenge has changed, that

@@ -1,8 +1,10 @@
 package registry_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -364,6 +366,71 @@ func TestAnHTTPRealmGetsNothing(t *testing.T) {
 	if n.dialled("auth.example.com:80") > 0 {
 		t.Error("it was dialled")
 	}
+}
+
+func TestATokenServersSecurityIsItsOwnAffair(t *testing.T) {
+	for name, c := range map[string]struct {
+		elsewhere bool   // the registry isn't on loopback
+		realm     string // empty is http on loopback
+		insecure  string
+		code      string
+		words     string
+	}{
+		"a registry on loopback, a certificate nobody vouches for": {false, "https://auth.example.com/token", "", registry.CodeUnreachable, "auth.example.com to registry.insecure"},
+		"a registry on loopback, plain HTTP":                       {false, "http://auth.example.com/token", "", registry.CodeBadResponse, "add auth.example.com to registry.insecure"},
+		"an insecure registry, plain HTTP":                         {true, "http://auth.example.com/token", "reg.example.com", registry.CodeBadResponse, "add auth.example.com to registry.insecure"},
+		"a certificate is configured not to matter":                {false, "https://auth.example.com/token", "auth.example.com", "", ""},
+		"plain HTTP is configured not to matter":                   {false, "http://auth.example.com/token", "AUTH.example.com", "", ""},
+		"both on loopback":                                         {false, "", "", "", ""},
+		"another port is another host":                             {false, "http://auth.example.com:80/token", "auth.example.com", registry.CodeBadResponse, "add auth.example.com:80 to"},
+	} {
+		for _, user := range []string{"", "bob"} {
+			t.Run(fmt.Sprintf("%s, user %q", name, user), func(t *testing.T) {
+				n := newNetwork(t)
+				ts := n.tokens("auth.example.com")
+				plain := httptest.NewServer(ts)
+				defer plain.Close()
+				n.point("auth.example.com:80", addrOf(t, plain))
+				ts.realm, ts.user, ts.password = cmp.Or(c.realm, plain.URL+"/token"), user, "secret"
+				s := newSite(t, "")
+				server := httptest.NewServer(s)
+				defer server.Close()
+				if s.host = addrOf(t, server); c.elsewhere {
+					n.point("reg.example.com:80", s.host)
+					n.point("reg.example.com:443", s.host)
+					s.host = "reg.example.com"
+				}
+				s.handle(ts.guard)
+				client := registry.New(registry.Options{DialContext: n.dial, Insecure: []string{c.insecure}, Credentials: credentialsFor(s.host, user, "secret")})
+				defer client.Close()
+				errs := scan(t, client, s.many(3)...)
+				if c.code == "" {
+					if err := cmp.Or(errs[0], errs[1], errs[2]); err != nil {
+						t.Error(err)
+					}
+					ts.wantRequests(1)
+					return
+				}
+				for _, err := range errs {
+					wantCode(t, err, c.code, c.words)
+				}
+				ts.wantRequests(0)
+			})
+		}
+	}
+}
+
+func TestARegistryElsewhereCantPointAtLoopback(t *testing.T) {
+	n, s, ts := guarded(t)
+	plain := httptest.NewServer(ts)
+	defer plain.Close()
+	ts.realm = plain.URL + "/token"
+	refs := s.many(3)
+	for _, err := range scan(t, n.client(registry.Options{}), refs...) {
+		wantCode(t, err, registry.CodeBadResponse, "add "+addrOf(t, plain)+" to registry.insecure")
+	}
+	ts.wantRequests(0)
+	mustScan(t, n.client(registry.Options{Insecure: []string{addrOf(t, plain)}}), refs...)
 }
 
 func TestCredentialsStayWithTheirHost(t *testing.T) {

@@ -20,6 +20,7 @@ type Batch struct {
 	mu        sync.Mutex
 	contacts  map[*host]*contact
 	documents map[string]*document // fetched, by digest
+	named     map[string]bool      // "repository@digest" that tags were found to have
 }
 
 // Head asks which digest the reference's tag has now: one HEAD request, or
@@ -34,14 +35,19 @@ func (b *Batch) Head(ctx context.Context, ref image.Reference) (Manifest, error)
 			return b.head(ctx, h, ref)
 		})
 	})
+	if err == nil {
+		b.noteNamed(ref.Name() + "@" + m.Digest)
+	}
 	return m, of(name, err)
 }
 
 // Resolve finds the manifest and configuration that a digest of ref's
-// repository comes to on platform p. What was ever resolved costs no request.
+// repository comes to on platform p. What was ever resolved costs no request,
+// and neither does a digest that the repository once turned out not to have,
+// unless this batch has found a tag to have it.
 //
-// Errors: as with Head; CodeNoMatchingPlatform if an index has nothing for p,
-// with a message that lists what there is.
+// Errors: as with Head; CodeNoMatchingPlatform if there is nothing for p, with
+// a message that lists what there is.
 func (b *Batch) Resolve(ctx context.Context, ref image.Reference, digest string, p image.Platform) (Resolved, error) {
 	name := ref.Name() + "@" + digest
 	if !image.ValidDigest(digest) {
@@ -50,12 +56,18 @@ func (b *Batch) Resolve(ctx context.Context, ref image.Reference, digest string,
 	if r, ok := b.recall(ctx, digest, p); ok {
 		return r, nil
 	}
+	if b.isGone(ctx, name, p) {
+		return Resolved{}, of(name, notFound(canonicalHost(ref.Domain), name, ""))
+	}
 	r, err := b.client.resolutions.get(ctx, key(ref, name+" "+p.String()), func(ctx context.Context) (Resolved, error) {
+		gone := true // from the mirror as well
 		r, err := anyOf(ctx, b.client.endpoints(ref.Domain), func(ctx context.Context, h *host) (Resolved, error) {
-			return b.resolve(ctx, h, ref, digest, p)
+			r, err := b.resolve(ctx, h, ref, digest, p)
+			gone = gone && lacks(err, digest)
+			return r, err
 		})
-		if err == nil {
-			b.remember(ctx, digest, p, r)
+		if gone {
+			b.remember(ctx, name, p, Resolved{})
 		}
 		return r, err
 	})
@@ -84,6 +96,26 @@ func (b *Batch) recall(ctx context.Context, digest string, p image.Platform) (Re
 	return r, ok && err == nil
 }
 
+// isGone reports whether a digest, named with its repository, is remembered not
+// to be there. That is never held against a tag that has it: what was deleted
+// can be pushed again.
+func (b *Batch) isGone(ctx context.Context, name string, p image.Platform) bool {
+	b.mu.Lock()
+	named := b.named[name]
+	b.mu.Unlock()
+	if named {
+		return false
+	}
+	r, ok := b.recall(ctx, name, p)
+	return ok && r == Resolved{}
+}
+
+func (b *Batch) noteNamed(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.named[name] = true
+}
+
 func (b *Batch) remember(ctx context.Context, digest string, p image.Platform, r Resolved) {
 	if err := b.client.opts.Memory.SaveResolution(ctx, digest, p.String(), r); err != nil {
 		b.client.log.Warn("could not save what a digest resolves to", logging.Digest(digest), zap.Stringer("platform", p), logging.Err(err))
@@ -99,6 +131,12 @@ func (b *Batch) contact(h *host) *contact {
 		b.contacts[h] = k
 	}
 	return k
+}
+
+// shuns reports whether a host isn't asked at present: it wants to be left
+// alone, or has failed in this batch.
+func (b *Batch) shuns(h *host) bool {
+	return h.paused() != nil || b.contact(h).failure() != nil
 }
 
 func (b *Batch) fetched(digest string) *document {

@@ -9,7 +9,7 @@
 //	cache.go      who asks the same shares an answer, and it is kept for a while
 //	batch.go      a mirror is asked before its registry
 //	manifest.go   HEAD, else GET; what comes back is checked
-//	resolve.go    index -> this platform's manifest -> configuration
+//	resolve.go    index -> this platform's manifest -> configuration (config.go)
 //	auth.go       what a 401 teaches; token.go, credentials.go, challenge.go
 //	limits.go     the first request to a host goes alone; turns; pauses after 429
 //	transport.go  HTTPS or HTTP, retries, redirects, errors in words
@@ -51,7 +51,8 @@ type Options struct {
 	// default 15 s. Waiting for a turn doesn't count.
 	Timeout time.Duration
 	// Insecure are the hosts (with their port) that may speak plain HTTP or
-	// show a certificate nobody vouches for. Loopback hosts always may.
+	// show a certificate nobody vouches for. Loopback hosts always may. A token
+	// server counts by its own host, not by the registry that sends to it.
 	Insecure []string
 	// Mirrors names for a registry's host the one to ask first, with the same
 	// repository path. A mirror written as "http://…" counts as insecure.
@@ -131,11 +132,17 @@ func New(opts Options) *Client {
 	return c
 }
 
+// keepMismatch is how long a digest is known to have nothing for a platform. It
+// never will; the end is for those that nobody asks for any more.
+const keepMismatch = 24 * time.Hour
+
 // keep says how long an answer holds.
 func (c *Client) keep(err error) time.Duration {
 	switch {
-	case err == nil, hasCode(err, CodeNoMatchingPlatform): // a digest's content never changes
+	case err == nil:
 		return c.opts.CacheTTL
+	case hasCode(err, CodeNoMatchingPlatform): // a digest's content never changes
+		return max(c.opts.CacheTTL, keepMismatch)
 	case hasCode(err, CodeRateLimited): // the pause sees to that
 		return 0
 	}
@@ -151,7 +158,7 @@ func (c *Client) Batch(refs []image.Reference) *Batch {
 	c.resolutions.sweep()
 	b := &Batch{
 		client: c, started: c.opts.Now(), repositories: map[string][]string{},
-		contacts: map[*host]*contact{}, documents: map[string]*document{},
+		contacts: map[*host]*contact{}, documents: map[string]*document{}, named: map[string]bool{},
 	}
 	for _, ref := range refs {
 		for _, h := range c.endpoints(ref.Domain) {

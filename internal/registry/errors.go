@@ -53,6 +53,8 @@ type Error struct {
 	// hostwide: what failed is the host, so its other references in the same
 	// batch would fail the same way and aren't asked for.
 	hostwide bool
+	// missing is the tag or digest that the registry says it doesn't have.
+	missing string
 }
 
 // Error returns the message.
@@ -101,8 +103,7 @@ func statusError(h *host, name string, resp *resty.Response) *Error {
 	var e *Error
 	switch status := resp.StatusCode(); {
 	case status == http.StatusNotFound:
-		e = errorf(CodeNotFound, h.name, "%s does not exist at %s: the tag or the repository is missing%s. Check the spelling, and whether it was deleted there.",
-			name, h.name, said(resp))
+		e = notFound(h.name, name, said(resp))
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		e = errorf(CodeUnauthorized, h.name, "%s denies access to %s%s. %s", h.name, name, said(resp), h.adviceOnAccess())
 	case status >= 500:
@@ -112,6 +113,32 @@ func statusError(h *host, name string, resp *resty.Response) *Error {
 	}
 	e.Status = resp.StatusCode()
 	return e
+}
+
+func notFound(host, name, said string) *Error {
+	e := errorf(CodeNotFound, host, "%s does not exist at %s: the tag or the repository is missing%s. Check the spelling, and whether it was deleted there.", name, host, said)
+	e.Status = http.StatusNotFound
+	return e
+}
+
+// lacksManifest: a 404 that speaks of the manifest, or says nothing closer
+// (Harbor's NOT_FOUND). NAME_UNKNOWN and others speak of the repository, which
+// may only be hidden from who asked.
+func lacksManifest(resp *resty.Response) bool {
+	var body struct{ Errors []struct{ Code string } }
+	_ = json.Unmarshal(resp.Body(), &body)
+	for _, e := range body.Errors {
+		if e.Code != "MANIFEST_UNKNOWN" && e.Code != "NOT_FOUND" {
+			return false
+		}
+	}
+	return resp.StatusCode() == http.StatusNotFound
+}
+
+// lacks reports whether err is a registry's word that it doesn't have a digest.
+func lacks(err error, digest string) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.missing == digest
 }
 
 func statusText(status int) string {

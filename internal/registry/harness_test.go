@@ -191,16 +191,44 @@ func (s *site) put(repository, tag, mediaType string, body []byte) string {
 	return digest.FromBytes(body).String()
 }
 
-// image stores an image of its own making and returns the manifest's and the
-// configuration's digest.
+// image stores an image of its own making, without its configuration, and
+// returns the manifest's and the configuration's digest.
 func (s *site) image(repository, tag string) (manifest, config string) {
 	s.t.Helper()
 	config = digest.FromString("config of " + repository + ":" + tag).String()
+	return s.imageWith(repository, tag, config), config
+}
+
+// imageFor stores an image of the repository "app" whose configuration, stored
+// as well, has this content.
+func (s *site) imageFor(tag, content string) (manifest, config string) {
+	s.t.Helper()
+	config = digest.FromString(content).String()
+	w := httptest.NewRecorder()
+	s.backend.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v2/app/blobs/uploads/?digest="+config, strings.NewReader(content)))
+	if w.Code != http.StatusCreated {
+		s.t.Fatalf("put %s: %d %s", config, w.Code, w.Body)
+	}
+	return s.imageWith("app", tag, config), config
+}
+
+func (s *site) imageWith(repository, tag, config string) (manifest string) {
+	s.t.Helper()
 	body := toJSON(s.t, map[string]any{
 		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "layers": []any{},
 		"config": map[string]any{"mediaType": ocispec.MediaTypeImageConfig, "digest": config, "size": 2},
 	})
-	return s.put(repository, tag, ocispec.MediaTypeImageManifest, body), config
+	return s.put(repository, tag, ocispec.MediaTypeImageManifest, body)
+}
+
+// remove takes a manifest out of the repository "app".
+func (s *site) remove(dgst string) {
+	s.t.Helper()
+	w := httptest.NewRecorder()
+	s.backend.ServeHTTP(w, httptest.NewRequest(http.MethodDelete, "/v2/app/manifests/"+dgst, nil))
+	if w.Code != http.StatusAccepted {
+		s.t.Fatalf("remove %s: %d %s", dgst, w.Code, w.Body)
+	}
 }
 
 // index stores an index of the repository "app" and returns its digest.

@@ -41,6 +41,15 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
+// mayBeInsecure reports whether a request on the registry's behalf may go to a
+// host over plain HTTP, or to a certificate that nobody vouches for. It goes by
+// that host's own name: a registry on loopback can send to a token server far
+// away. Loopback that isn't listed counts for such registries only, so that one
+// elsewhere can't point at what was meant to be asked by this machine alone.
+func (h *host) mayBeInsecure(at string) bool {
+	return h.client.insecure[canonicalHost(at)] || h.insecure && loopback(at)
+}
+
 // host is a registry: what is known of it, and what it gave.
 type host struct {
 	client   *Client
@@ -54,7 +63,8 @@ type host struct {
 	mu           sync.Mutex
 	loaded       bool
 	state        HostState
-	getOnly      bool              // HEAD is of no use here
+	getOnly      bool              // it doesn't do HEAD
+	headless     map[string]bool   // repositories whose HEAD told no digest
 	identity     Credential        // the one that was looked up last
 	identified   bool              // it was looked up
 	tokens       map[string]*token // by repository
@@ -69,7 +79,7 @@ func (c *Client) newHost(name string) *host {
 	if name == dockerHub {
 		h.address = "registry-1.docker.io"
 	}
-	h.tokens, h.alone = map[string]*token{}, map[string]bool{}
+	h.tokens, h.alone, h.headless = map[string]*token{}, map[string]bool{}, map[string]bool{}
 	h.info.Host = name
 	h.fetches = newAnswers[struct{}](c.opts.Now, func(error) time.Duration { return 0 })
 	h.credentials = newAnswers[Credential](c.opts.Now, func(err error) time.Duration {
@@ -241,15 +251,24 @@ func (h *host) forget() {
 	h.dropTokens(func(t *token) bool { return t.err != nil })
 }
 
-func (h *host) isGetOnly() bool {
+// isGetOnly reports whether HEAD is known to be of no use for a repository.
+func (h *host) isGetOnly(repository string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.getOnly
+	return h.getOnly || h.headless[repository]
 }
 
-func (h *host) setGetOnly() {
+// setGetOnly keeps what a HEAD without a digest teaches. A status that refuses
+// HEAD is the registry's way. An answer that only lacks the header may be some
+// proxy's on a bad day, and each GET in its place may count as a pull: it says
+// nothing of other repositories.
+func (h *host) setGetOnly(repository string, status int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if status == http.StatusOK {
+		h.headless[repository] = true
+		return
+	}
 	h.getOnly = true
 }
 

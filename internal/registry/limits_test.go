@@ -45,7 +45,7 @@ func TestAHundredAskersShareOneRequest(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	s.wantRequests(1)
+	s.wantRequests(2) // the manifest and its configuration
 }
 
 func TestNoMoreRequestsThanAllowedAreUnderWay(t *testing.T) {
@@ -73,6 +73,50 @@ func TestNoMoreRequestsThanAllowedAreUnderWay(t *testing.T) {
 	if most.Load() > 3 {
 		t.Errorf("%d requests were under way at once, want at most 3", most.Load())
 	}
+}
+
+// panicking is a source that panics when it is asked first, once told to.
+type panicking struct {
+	asked chan struct{}
+	now   chan struct{}
+	once  sync.Once
+}
+
+func (p *panicking) Credential(context.Context, string) (registry.Credential, error) {
+	p.once.Do(func() {
+		close(p.asked)
+		<-p.now
+		panic("a bug")
+	})
+	return registry.Credential{}, nil
+}
+
+func TestAPanicInTheFirstContactLetsTheOthersGoOn(t *testing.T) {
+	n, s, _ := guarded(t)
+	refs := s.many(5)
+	source := &panicking{asked: make(chan struct{}), now: make(chan struct{})}
+	b := n.client(registry.Options{Credentials: source}).Batch(refs)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("there was no panic")
+			}
+		}()
+		_, _ = b.Head(ctx, refs[0])
+	})
+	<-source.asked
+	for _, ref := range refs[1:] {
+		wg.Go(func() {
+			if _, err := b.Head(ctx, ref); err != nil {
+				t.Errorf("%s: %v", ref, err)
+			}
+		})
+	}
+	close(source.now)
+	wg.Wait()
 }
 
 func TestARegistryThatSays429IsLeftAloneAsAWhole(t *testing.T) {

@@ -46,7 +46,7 @@ func (d *document) isIndex() bool { return d.config == "" }
 
 // head asks which digest a tag has, without its manifest where that can be had.
 func (b *Batch) head(ctx context.Context, h *host, ref image.Reference) (Manifest, error) {
-	if !h.isGetOnly() {
+	if !h.isGetOnly(ref.Path) {
 		resp, err := b.ask(ctx, h, manifestQuestion(http.MethodHead, ref, tagOf(ref)))
 		if err != nil {
 			return Manifest{}, err
@@ -60,7 +60,7 @@ func (b *Batch) head(ctx context.Context, h *host, ref image.Reference) (Manifes
 		case mediaType(resp) == "text/html":
 			return Manifest{}, b.badManifest(h, ref.String(), "a page of HTML")
 		}
-		h.setGetOnly()
+		h.setGetOnly(ref.Path, resp.StatusCode())
 	}
 	doc, err := b.fetch(ctx, h, ref, tagOf(ref))
 	if err != nil {
@@ -109,7 +109,11 @@ func (b *Batch) fetch(ctx context.Context, h *host, ref image.Reference, tagOrDi
 		return nil, err
 	}
 	if resp.StatusCode() != http.StatusOK {
-		return nil, statusError(h, q.name, resp)
+		e := statusError(h, q.name, resp)
+		if lacksManifest(resp) {
+			e.missing = tagOrDigest
+		}
+		return nil, e
 	}
 	doc, err := b.read(h, q.name, tagOrDigest, resp)
 	if err != nil {

@@ -16,7 +16,8 @@ type Memory interface {
 	// SaveHost replaces what is remembered of a registry.
 	SaveHost(ctx context.Context, host string, state HostState) error
 	// Resolution returns what a digest resolves to for a platform
-	// ("linux/arm64"). It never changes.
+	// ("linux/arm64"). It never changes. Asked for "repository@sha256:…", it
+	// returns the zero Resolved if that repository doesn't have the digest.
 	Resolution(ctx context.Context, digest, platform string) (resolved Resolved, ok bool, err error)
 	// SaveResolution keeps it for good.
 	SaveResolution(ctx context.Context, digest, platform string, resolved Resolved) error

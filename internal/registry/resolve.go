@@ -25,12 +25,16 @@ type resolution struct {
 	platform image.Platform
 	indexes  int      // fetched so far
 	seen     []string // the platforms that there are
+	unsure   bool     // a configuration is still to be looked at
 }
 
 // resolve follows a digest to the configuration for a platform.
 func (b *Batch) resolve(ctx context.Context, h *host, ref image.Reference, digest string, p image.Platform) (Resolved, error) {
 	r := &resolution{b: b, h: h, ref: ref, platform: p}
-	found, ok, err := r.follow(ctx, digest, p, 0)
+	found, ok, err := r.follow(ctx, digest, image.Platform{}, 0)
+	if ok && !r.unsure {
+		b.remember(ctx, digest, p, found)
+	}
 	if err != nil || ok {
 		return found, err
 	}
@@ -42,14 +46,21 @@ func (b *Batch) resolve(ctx context.Context, h *host, ref image.Reference, diges
 	return Resolved{}, errorf(CodeNoMatchingPlatform, h.name, "%s has no image for %s; it has %s. Choose another tag, or build for this platform.", ref.Familiar(), p, there)
 }
 
-// follow goes from a digest, named as being for platform p, to the manifest.
-// ok is false if it is an index with nothing for the platform.
+// follow goes from a digest to the manifest. Its platform is p if an index named
+// it, and up to the configuration if none did. ok is false if there is nothing
+// for the platform that is looked for.
 func (r *resolution) follow(ctx context.Context, digest string, p image.Platform, depth int) (found Resolved, ok bool, err error) {
 	doc, err := r.b.fetch(ctx, r.h, r.ref, digest)
 	if err != nil {
 		return Resolved{}, false, err
 	}
 	if !doc.isIndex() {
+		if p == (image.Platform{}) {
+			if ok, err = r.fits(ctx, doc.config); !ok || err != nil {
+				return Resolved{}, false, err
+			}
+			p = r.platform
+		}
 		return Resolved{ManifestDigest: doc.digest, ConfigDigest: doc.config, Platform: p}, true, nil
 	}
 	r.indexes++

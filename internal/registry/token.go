@@ -284,7 +284,8 @@ func (h *host) requestToken(ctx context.Context, k *contact, ch Challenge, crede
 }
 
 // checkRealm refuses to send anything to a token server that could be
-// overheard, unless the registry itself may be.
+// overheard, be it a password or nothing but names. That the registry may be
+// overheard says nothing of a token server elsewhere.
 func (h *host) checkRealm(raw string) (*url.URL, error) {
 	realm, err := url.Parse(raw)
 	switch {
@@ -292,8 +293,8 @@ func (h *host) checkRealm(raw string) (*url.URL, error) {
 		e := errorf(CodeBadResponse, h.name, "%s sends for tokens to an address that is none. Its administrator has to mend that.", h.name)
 		e.hostwide = true
 		return nil, e
-	case realm.Scheme == "http" && !h.insecure:
-		e := errorf(CodeBadResponse, h.name, "%s sends for tokens to %s over plain HTTP, which is refused. If that is acceptable, add %s to registry.insecure.", h.name, realm.Host, h.name)
+	case realm.Scheme == "http" && !h.mayBeInsecure(realm.Host):
+		e := errorf(CodeBadResponse, h.name, "%s sends for tokens to %s over plain HTTP, which is refused. If that is acceptable, add %s to registry.insecure.", h.name, realm.Host, realm.Host)
 		e.hostwide = true
 		return nil, e
 	}

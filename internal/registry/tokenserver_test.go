@@ -134,6 +134,7 @@ func (ts *tokenServer) wantRequests(n int) {
 func repositoryOf(r *http.Request) string {
 	path := strings.TrimPrefix(r.URL.Path, "/v2/")
 	repository, _, _ := strings.Cut(path, "/manifests/")
+	repository, _, _ = strings.Cut(repository, "/blobs/")
 	return repository
 }
 

@@ -124,7 +124,7 @@ func (c *Client) send(ctx context.Context, h *host, k *contact, m message) (*res
 		return h.paused()
 	}
 	client := c.verified
-	if h.insecure {
+	if h.mayBeInsecure(hostOf(m.url)) {
 		client = c.unverified
 	}
 	req := client.R().SetContext(withAdmission(ctx, admit)).SetHeader("Accept", m.accept)
@@ -165,7 +165,7 @@ func (c *Client) sendError(ctx context.Context, h *host, m message, err error) e
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err // without the URL and its query
 	}
-	e := errorf(CodeUnreachable, h.name, "%s", c.whyUnreachable(h, hostOf(m.url), err))
+	e := errorf(CodeUnreachable, h.name, "%s", c.whyUnreachable(hostOf(m.url), err))
 	e.Err, e.hostwide = err, true
 	if isTimeout(err) {
 		e.Err = os.ErrDeadlineExceeded // not to be mistaken for the caller's own deadline
@@ -173,7 +173,7 @@ func (c *Client) sendError(ctx context.Context, h *host, m message, err error) e
 	return e
 }
 
-func (c *Client) whyUnreachable(h *host, at string, err error) string {
+func (c *Client) whyUnreachable(at string, err error) string {
 	const trust = "Add its authority to the system's certificates, or, if that is acceptable, %s to registry.insecure."
 	dns, isDNS := errors.AsType[*net.DNSError](err)
 	switch {
@@ -182,9 +182,9 @@ func (c *Client) whyUnreachable(h *host, at string, err error) string {
 	case isDNS && dns.IsNotFound:
 		return fmt.Sprintf("%s is not known to the name server. Check the spelling and this machine's DNS.", at)
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Sprintf("%s speaks plain HTTP where HTTPS is needed. If that is acceptable, add %s to registry.insecure.", at, h.name)
+		return fmt.Sprintf("%s speaks plain HTTP where HTTPS is needed. If that is acceptable, add %s to registry.insecure.", at, at)
 	case isCertificate(err):
-		return fmt.Sprintf("%s can't be trusted: %s. "+trust, at, reason(err), h.name)
+		return fmt.Sprintf("%s can't be trusted: %s. "+trust, at, reason(err), at)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("%s refuses connections. Is it running, and is the port right?", at)
 	}
