@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 )
 
@@ -151,15 +152,19 @@ func age(d time.Duration) string {
 // count is the last line: "6 containers: 1 can be updated, 2 up to date, …".
 func count(all []scanner.ContainerStatus, hidden int) string {
 	n := map[scanner.Status]int{}
+	held := 0 // policy wants them left alone, unless somebody insists
 	for _, c := range all {
 		n[c.Status]++
+		if c.Status == scanner.UpdateAvailable && c.Policy.ByHand == policy.WithForce {
+			held++
+		}
 	}
 	var counts []string
 	for _, s := range []struct {
 		n    int
 		says string
 	}{
-		{n[scanner.UpdateAvailable], "can be updated"}, {n[scanner.Failed], "could not be checked"},
+		{n[scanner.UpdateAvailable] - held, "can be updated"}, {held, "held back"}, {n[scanner.Failed], "could not be checked"},
 		{n[scanner.UpToDate], "up to date"}, {n[scanner.Skipped], "skipped"},
 		{n[scanner.Unknown] - hidden, "unknown"}, {hidden, "stopped and not checked"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 )
 
@@ -32,6 +33,13 @@ db    ghcr.io/example/db@sha256:abababababab          skipped     90d  Its image
 `
 	if got := (table{now: now}).render(sample(now)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestWhatPolicyHoldsBackIsCountedByItself(t *testing.T) {
+	held := scanner.ContainerStatus{Name: "mail", Status: scanner.UpdateAvailable, Running: true, Policy: policy.Decision{ByHand: policy.WithForce}}
+	if got := (table{}).render(scanner.Result{Containers: []scanner.ContainerStatus{held}}); !strings.HasSuffix(got, "1 container: 1 held back\n") {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -94,7 +94,7 @@ func (s *Scanner) judge(sub *subject, a *answer, rules policy.Rules) ContainerSt
 		st.fail(CodeNoImage, "Its image was removed from this host while the container goes on; pull it again to have it checked.")
 	case s.settledHere(sub), sub.movedHere() && a == nil:
 		st.PulledDigest = sub.pulled
-		s.offer(&st, sub, sub.pulled, sub.reference.Familiar()+" names another image on this host already; the container still runs the old one", rules)
+		s.offer(&st, sub, sub.pulled, sub.reference.Familiar()+" names another image on this host already", rules)
 	case a == nil:
 		st.Status, st.Summary = Unknown, "Not checked yet."
 	default:
@@ -128,7 +128,7 @@ func (s *Scanner) offer(st *ContainerStatus, sub *subject, digest, summary strin
 	st.Status, st.Summary = UpdateAvailable, summary+"."
 	st.Policy = policy.Decide(rules, s.facts(sub, digest))
 	if st.Quarantined = s.quarantined(sub.Name, digest); st.Quarantined != nil {
-		st.Summary = summary + ", a release that has failed here before."
+		st.Summary = fmt.Sprintf("%s is now %s, which has failed here before.", sub.reference.Familiar(), short(digest))
 	}
 }
 
