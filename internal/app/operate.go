@@ -86,9 +86,10 @@ func (o operator) run(ctx context.Context, args updateArgs, actor string, allowe
 }
 
 // command scans, runs and waits for the end of everything, telling watch of
-// each change of an operation.
+// each change of an operation. Somebody waits for the answer, so the scan is
+// past the cache: what was pushed a moment ago counts.
 func (o operator) command(ctx context.Context, args updateArgs, progress scanner.Progress, watch func(store.Operation)) (api.Run, error) {
-	if _, err := o.scanner.Scan(ctx, scanner.Options{Progress: progress}); err != nil {
+	if _, err := o.scanner.Scan(ctx, scanner.Options{Fresh: true, Progress: progress}); err != nil {
 		return api.Run{}, err
 	}
 	run, err := o.run(ctx, args, actorCommand, maySweep)

@@ -234,6 +234,24 @@ func TestABrokenReleaseIsRolledBack(t *testing.T) {
 	}
 }
 
+// The engine refuses an image that says nothing of what to run, before anything has stopped.
+func TestAReleaseThatCantBeCreatedChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.push("app:1", testbed.ImageOptions{Payload: "one"})
+	c := w.start("app:1", testbed.ContainerSpec{Name: "app"})
+	before := w.named(c.Name)
+	op := w.update(w.request(c, "app:1", w.push("app:1", testbed.ImageOptions{Payload: "two", Cmd: []string{}})))
+	w.expect(op, store.Failed, updater.CodeCreate)
+	now := w.named(c.Name)
+	if now.ID != c.ID || now.State.StartedAt != before.State.StartedAt || op.DowntimeMs != 0 {
+		t.Errorf("it was touched: %+v, down %d ms", now.State, op.DowntimeMs)
+	}
+	if id, err := w.engine.ImageID(t.Context(), w.reg.Ref("app:1")); err != nil || id != before.Image {
+		t.Errorf("the tag names %s, %v; want the old image", id, err)
+	}
+	w.alone(c.Name)
+}
+
 func TestWhatIsNotKeptRunningIsJudgedByItself(t *testing.T) {
 	w := newWorld(t)
 	w.push("job:1", testbed.ImageOptions{Payload: "one"})

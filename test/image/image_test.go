@@ -80,6 +80,8 @@ func (w *world) works(short, user string, change func(*container.HostConfig)) {
 	})
 	w.scans(server, old)
 	w.updates(server, old)
+	w.push(short, "three", "false")
+	w.rollsBack(server, old.Name)
 	w.stops(server)
 }
 
@@ -110,6 +112,19 @@ func (w *world) updates(server, old testbed.Container) {
 	}
 	if payload, _, _ := w.exec(testbed.Container{ID: now.ID}, "cat", "/payload"); payload != "two" {
 		w.Errorf("its payload is %q", payload)
+	}
+}
+
+// rollsBack has a release that is never healthy.
+func (w *world) rollsBack(server testbed.Container, name string) {
+	w.Helper()
+	before := w.inspect(name)
+	stdout, stderr, code := w.exec(server, "/watch-docker", "update", name)
+	if code != 1 || !strings.Contains(stdout, "rolled back") || !strings.Contains(stdout, "health check fails") {
+		w.Errorf("update to a broken release exits with %d:\n%s%s", code, stdout, stderr)
+	}
+	if now := w.inspect(name); now.ID != before.ID || !now.State.Running {
+		w.Errorf("the old one is not back: %s is %s", now.ID, now.State.Status)
 	}
 }
 

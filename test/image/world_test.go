@@ -221,17 +221,21 @@ func (w *world) find(scan, name string) scanner.ContainerStatus {
 // outdated runs a container and then pushes a newer image.
 func (w *world) outdated(short string) testbed.Container {
 	w.Helper()
-	reg := w.bed.Registry(testbed.TLSToken)
-	checked := &v1.HealthConfig{Test: []string{"CMD-SHELL", "true"}, Interval: 300 * time.Millisecond, Timeout: time.Second}
-	push := func(payload string) {
-		img := testbed.Must(testbed.Image(testbed.ImageOptions{Payload: payload, Healthcheck: checked}))(w)
-		testbed.Must(reg.Push(w.Context(), short+":latest", img))(w)
-	}
-	push("one")
-	w.must(w.bed.Pull(w.Context(), reg.Ref(short+":latest")))
-	c := testbed.Must(w.bed.Run(w.Context(), testbed.ContainerSpec{Name: short, Image: reg.Ref(short + ":latest")}))(w)
-	push("two")
+	w.push(short, "one", "true")
+	ref := w.bed.Registry(testbed.TLSToken).Ref(short + ":latest")
+	w.must(w.bed.Pull(w.Context(), ref))
+	c := testbed.Must(w.bed.Run(w.Context(), testbed.ContainerSpec{Name: short, Image: ref}))(w)
+	w.push(short, "two", "true")
 	return c
+}
+
+// push releases an image whose health check is a command.
+func (w *world) push(short, payload, check string) {
+	w.Helper()
+	img := testbed.Must(testbed.Image(testbed.ImageOptions{Payload: payload, Healthcheck: &v1.HealthConfig{
+		Test: []string{"CMD-SHELL", check}, Interval: 300 * time.Millisecond, Timeout: time.Second, Retries: 2,
+	}}))(w)
+	testbed.Must(w.bed.Registry(testbed.TLSToken).Push(w.Context(), short+":latest", img))(w)
 }
 
 // socket is the engine's, as its host has it.
