@@ -41,7 +41,7 @@ test: ## run all tests, with the race detector, on the engine of Debian 12
 .PHONY: test-newest
 test-newest: ## the tests that need an engine, on the newest Moby (built the first time: about 5 minutes)
 	WATCHDOCKER_TEST_ENGINE=newest go run ./test/testbed/cmd/testbed install
-	WATCHDOCKER_TEST_ENGINE=newest go test -race -tags $(TAGS) -timeout 20m -count=1 ./test/... ./internal/dockercli/...
+	WATCHDOCKER_TEST_ENGINE=newest go test -race -tags $(TAGS) -timeout 20m -count=1 ./test/... ./internal/dockercli/... ./internal/updater/...
 
 .PHONY: check
 check: ## format, vet, lint, import rules, module file, generated files
