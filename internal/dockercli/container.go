@@ -28,6 +28,9 @@ type Container struct {
 	CreatedAt time.Time
 	Labels    map[string]string
 	Ports     []Port
+	// NetworkFrom is the id of the container whose network namespace this one
+	// lives in (network_mode: container:…), else empty.
+	NetworkFrom string
 }
 
 // Port is a port of the container and, if published, where.
@@ -70,6 +73,9 @@ func fromSummary(s container.Summary) Container {
 		ID: s.ID, Name: name(s.Names), Image: s.Image, ImageID: s.ImageID,
 		State: string(s.State), Health: health(s), Labels: s.Labels,
 		CreatedAt: time.Unix(s.Created, 0).UTC(),
+	}
+	if peer, ok := strings.CutPrefix(s.HostConfig.NetworkMode, "container:"); ok {
+		c.NetworkFrom = peer
 	}
 	if d := s.ImageManifestDescriptor; d != nil {
 		c.Manifest = d.Digest.String()

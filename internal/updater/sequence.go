@@ -112,6 +112,9 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 			return "", problem(CodeNameTaken, "There is a container %s: either another Watch Docker is updating %s, or it was left behind; remove it if nothing is.", name, old.Name)
 		}
 	}
+	if err := u.alone(ctx, old); err != nil {
+		return "", err
+	}
 	named, err := u.engine.ImageID(ctx, old.ImageRef)
 	if err != nil && !errors.Is(err, dockercli.ErrNotFound) {
 		return "", err
@@ -121,6 +124,21 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 		p.Retag = named == old.ImageID
 		p.Removed = j.settings.RemoveOld
 	})
+}
+
+// alone refuses a container whose network namespace others live in: theirs
+// would be a dead one afterwards, and recreating them in order isn't built yet.
+func (u *Updater) alone(ctx context.Context, old dockercli.Blueprint) error {
+	all, err := u.engine.Containers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		if c.NetworkFrom == old.ID || c.NetworkFrom == old.Name {
+			return problem(CodeDependents, "%s lives in the network namespace of %s and would lose it; this release can't recreate both yet, so update them by hand.", c.Name, old.Name)
+		}
+	}
+	return nil
 }
 
 // pull brings the image that the tag names now, and makes sure of what came.

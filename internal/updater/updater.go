@@ -349,6 +349,7 @@ const (
 	CodeNameTaken     = "temporary_name_taken"
 	CodeSwarm         = "swarm_task"
 	CodeRefused       = "cannot_update"
+	CodeDependents    = "has_dependents"
 	CodePull          = "pull_failed"
 	CodeUnauthorized  = "pull_unauthorized"
 	CodeNoSpace       = "no_disk_space"

@@ -366,11 +366,13 @@ func TestWhatCantBeUpdatedIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	steady := w.start("app:1", testbed.ContainerSpec{Name: "steady"})
+	shared := w.start("app:1", testbed.ContainerSpec{Name: "shared"})
+	w.start("app:1", testbed.ContainerSpec{Name: "sidecar", HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode("container:" + shared.Name)}})
 	two := w.push("app:1", testbed.ImageOptions{Payload: "two"})
 	for _, c := range []struct {
 		box  testbed.Container
 		code string
-	}{{paused, updater.CodePaused}, {taken, updater.CodeNameTaken}, {gone, updater.CodeGone}} {
+	}{{paused, updater.CodePaused}, {taken, updater.CodeNameTaken}, {gone, updater.CodeGone}, {shared, updater.CodeDependents}} {
 		w.expect(w.update(w.request(c.box, "app:1", two)), store.Failed, c.code)
 	}
 	if w.named(other.Name).ID != other.ID {
