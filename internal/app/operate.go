@@ -73,8 +73,7 @@ func (o operator) run(ctx context.Context, args updateArgs, actor string, allowe
 	run := api.Run{Operations: []store.Operation{}, Skipped: left}
 	for _, c := range do {
 		r := request(c, actor)
-		op := store.Operation{Kind: updater.KindUpdate, Target: c.Name, State: store.Queued, CreatedAt: time.Now().UTC(), Actor: actor,
-			Steps: []store.Step{}, FromImage: r.Image, ToImage: r.Image, FromDigest: r.FromDigest, ToDigest: r.Digest}
+		op := r.Operation()
 		if !args.DryRun {
 			if op, err = o.updater.Update(ctx, r); err != nil {
 				return run, err

@@ -64,13 +64,11 @@ func runServe(ctx context.Context, p Program, args []string) int {
 		return code
 	}
 	s, err := NewServer(ctx, p, *file)
-	var wrong *config.Error
-	if errors.As(err, &wrong) {
-		p.complain("%v", err)
-		return ExitUsage
-	}
 	if err != nil {
 		p.complain("%v", err)
+		if wrong := (*config.Error)(nil); errors.As(err, &wrong) {
+			return ExitUsage
+		}
 		return ExitFailed
 	}
 	err = s.Run(ctx)
@@ -125,7 +123,7 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	}
 	s.interval = scheduler.NewInterval(cfg.Scan.Interval, s.scan)
 	s.asked = newScans(s.parts)
-	s.cron = scheduler.NewCron(autoUpdate(cfg), cfg.Update.Location(), s.autoUpdate)
+	s.cron = scheduler.NewCron(updateSchedule(cfg), cfg.Update.Location(), s.autoUpdate)
 	s.initial = cfg.Scan.InitialScanOnStart
 	s.watcher = config.NewWatcher(cfg, config.WatcherOptions{
 		Load: config.Options{File: file, Environ: p.Environ}, Logger: log.With(logging.Component("config")),
@@ -241,8 +239,8 @@ func (s *Server) autoUpdate(ctx context.Context) {
 	}
 }
 
-// autoUpdate is the schedule of updates; nil is none.
-func autoUpdate(cfg *config.Config) scheduler.Schedule {
+// updateSchedule is when updates run by themselves; nil is never.
+func updateSchedule(cfg *config.Config) scheduler.Schedule {
 	if cfg.Update.AutoUpdateCron == "" || !cfg.Update.Enabled {
 		return nil
 	}
@@ -334,7 +332,7 @@ func (s *Server) reload(cfg *config.Config) {
 		s.log.Warn("the log level stays", logging.Err(err))
 	}
 	s.interval.Set(cfg.Scan.Interval)
-	s.cron.Set(autoUpdate(cfg), cfg.Update.Location())
+	s.cron.Set(updateSchedule(cfg), cfg.Update.Location())
 	if s.apply(cfg) {
 		s.interval.Trigger()
 	}

@@ -34,7 +34,7 @@ func (u *Updater) gate(ctx context.Context, j *job) (string, error) {
 		if err != nil {
 			return false, u.wrap(ctx, CodeGone, err)
 		}
-		v, why, err := judge(state, fresh.RestartPolicy.Name, limit, j.settings.StableFor, time.Since(began))
+		v, why, err := judge(state, fresh.RestartPolicy, limit, j.settings.StableFor, time.Since(began))
 		passed = why
 		return v == good, err
 	})
@@ -44,11 +44,11 @@ func (u *Updater) gate(ctx context.Context, j *job) (string, error) {
 // judge is the gate's rule: state in, verdict out.
 // limit is how long a health check may take, stableFor how long one without a
 // check must be up.
-func judge(s dockercli.ContainerState, policy string, limit, stableFor, waited time.Duration) (verdict, string, error) {
+func judge(s dockercli.ContainerState, policy dockercli.RestartPolicy, limit, stableFor, waited time.Duration) (verdict, string, error) {
 	switch {
 	case s.RestartCount > 0 || s.State == "restarting":
 		return wait, "", problem(CodeRestarted, "The new container ended with exit code %d and was restarted.", s.ExitCode)
-	case s.State == "exited" && s.ExitCode == 0 && policy != "always" && policy != "unless-stopped":
+	case s.State == "exited" && s.ExitCode == 0 && !policy.Restarts(0):
 		return good, "it ended with exit code 0, as it may", nil
 	case !s.Running:
 		return wait, "", problem(CodeExited, "The new container ended with exit code %d%s.", s.ExitCode, because(s.Error))

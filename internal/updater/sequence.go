@@ -105,14 +105,7 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 	if err != nil || ref.Digest != "" {
 		return "", problem(CodeRefused, "%s was made from %s, which has no tag that could move.", old.Name, old.ImageRef)
 	}
-	for _, name := range []string{newName(old.Name), oldName(old.Name)} {
-		if _, taken, err := u.engine.FindByName(ctx, name); err != nil {
-			return "", err
-		} else if taken {
-			return "", problem(CodeNameTaken, "There is a container %s: either another Watch Docker is updating %s, or it was left behind; remove it if nothing is.", name, old.Name)
-		}
-	}
-	if err := u.alone(ctx, old); err != nil {
+	if err := u.unhindered(ctx, old); err != nil {
 		return "", err
 	}
 	named, err := u.engine.ImageID(ctx, old.ImageRef)
@@ -126,14 +119,19 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 	})
 }
 
-// alone refuses a container whose network namespace others live in: theirs
-// would be a dead one afterwards, and recreating them in order isn't built yet.
-func (u *Updater) alone(ctx context.Context, old dockercli.Blueprint) error {
+// unhindered refuses what other containers stand against: one that has a name
+// which the update needs, or one that lives in the container's network
+// namespace. Its own would be a dead one afterwards, and recreating both in
+// order isn't built yet.
+func (u *Updater) unhindered(ctx context.Context, old dockercli.Blueprint) error {
 	all, err := u.engine.Containers(ctx)
 	if err != nil {
 		return err
 	}
 	for _, c := range all {
+		if c.Name == newName(old.Name) || c.Name == oldName(old.Name) {
+			return problem(CodeNameTaken, "There is a container %s: either another Watch Docker is updating %s, or it was left behind; remove it if nothing is.", c.Name, old.Name)
+		}
 		if c.NetworkFrom == old.ID || c.NetworkFrom == old.Name {
 			return problem(CodeDependents, "%s lives in the network namespace of %s and would lose it; this release can't recreate both yet, so update them by hand.", c.Name, old.Name)
 		}
@@ -237,11 +235,11 @@ func (u *Updater) create(ctx context.Context, j *job) (string, error) {
 	case errors.Is(err, dockercli.ErrConflict):
 		return "", problem(CodeNameTaken, "The new container of %s could not be made: %v.", j.plan.Old.Name, err)
 	}
-	if noteErr := j.note(ctx, func(p *plan) { p.NewID = id }); err == nil && noteErr != nil {
-		return "", &Error{Code: CodeStore, Message: noteErr.Error()}
-	}
-	if err != nil {
+	if err != nil { // and nothing remains of it
 		return "", u.wrap(ctx, CodeCreate, err)
+	}
+	if err := j.note(ctx, func(p *plan) { p.NewID = id }); err != nil {
+		return "", &Error{Code: CodeStore, Message: err.Error()}
 	}
 	if len(warnings) > 0 {
 		return fmt.Sprintf("the engine warns: %v", warnings), nil
@@ -255,7 +253,7 @@ func (u *Updater) stop(ctx context.Context, j *job) error {
 	}
 	old := j.plan.Old
 	if !old.AutoRemove {
-		err := u.engine.SetRestartPolicy(ctx, old.ID, dockercli.RestartPolicy{Name: "no"})
+		err := u.engine.SetRestartPolicy(ctx, old.ID, dockercli.RestartNever())
 		if errors.Is(err, dockercli.ErrNotFound) {
 			return problem(CodeGone, "%s was removed by somebody else meanwhile; it stays removed.", old.Name)
 		}

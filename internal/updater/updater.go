@@ -59,6 +59,14 @@ type Request struct {
 	Actor       string
 }
 
+// Operation is what the request would begin as: queued, and without an id.
+func (r Request) Operation() store.Operation {
+	return store.Operation{
+		Kind: KindUpdate, Target: r.Name, State: store.Queued, CreatedAt: time.Now().UTC(), Actor: r.Actor, Steps: []store.Step{},
+		FromImage: r.Image, ToImage: r.Image, FromDigest: r.FromDigest, ToDigest: r.Digest,
+	}
+}
+
 // Updater runs updates: at most Settings.Concurrency at once, and one at a
 // time for an image.
 type Updater struct {
@@ -107,11 +115,8 @@ func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error
 	if j := u.busy(r.ContainerID); j != nil {
 		return j.snapshot(), nil
 	}
-	now := time.Now().UTC()
-	j := &job{request: r, done: make(chan struct{}), store: u.store, operation: store.Operation{
-		ID: store.NewID(now), Kind: KindUpdate, Target: r.Name, State: store.Queued, CreatedAt: now, Actor: r.Actor,
-		FromImage: r.Image, ToImage: r.Image, FromDigest: r.FromDigest, ToDigest: r.Digest, Steps: []store.Step{},
-	}}
+	j := &job{request: r, done: make(chan struct{}), store: u.store, operation: r.Operation()}
+	j.operation.ID = store.NewID(j.operation.CreatedAt)
 	if err := u.store.SaveOperation(ctx, j.operation); err != nil {
 		return store.Operation{}, err
 	}
