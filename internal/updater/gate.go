@@ -66,6 +66,15 @@ func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) 
 	return how, err
 }
 
+// broken says what is wrong with the new container already, if anything is.
+func (u *Updater) broken(ctx context.Context, j *job) error {
+	state, err := u.engine.Inspect(ctx, j.plan.NewID)
+	if err == nil {
+		_, _, err = judge(j.plan.Old.Name, state, j.plan.Old.RestartPolicy, j.settings.HealthTimeout, j.settings.StableFor, 0)
+	}
+	return u.wrap(ctx, CodeGone, err)
+}
+
 // judge is the gate's rule: state in, verdict out.
 // limit is how long a health check may take, stableFor how long one without a
 // check must be up.

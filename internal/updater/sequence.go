@@ -119,6 +119,9 @@ func (u *Updater) prove(ctx context.Context, j *job) error {
 		}
 	}
 	if err := j.step(ctx, stepDependents, func(ctx context.Context) (string, error) { return u.dependents(ctx, j) }); err != nil {
+		if broken := u.broken(ctx, j); len(waiting) > 0 && broken != nil {
+			return broken // they can't live with what is dead itself
+		}
 		return err
 	}
 	for i := range p.Dependents {
