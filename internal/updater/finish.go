@@ -16,7 +16,7 @@ import (
 // or the program was away in between, it sees that what passed still runs.
 func (u *Updater) finish(ctx context.Context, j *job, away bool) error {
 	return j.lastStep(ctx, stepFinish, func(ctx context.Context) (string, error) {
-		_, err := u.insist(ctx, !away, func() error {
+		err := u.insist(ctx, !away, func() error {
 			err := u.complete(ctx, j, away)
 			away = away || errors.Is(err, dockercli.ErrUnavailable)
 			return err

@@ -14,21 +14,21 @@ import (
 )
 
 // release pushes one more version and updates the container to it.
-func (w *world) release(name, tag, version string) (op store.Operation, digest string) {
+func (w *world) release(name, version string) (op store.Operation, digest string) {
 	w.Helper()
 	now := w.named(name)
-	digest = w.push(tag, testbed.ImageOptions{Payload: version, Env: []string{"VERSION=" + version}})
-	r := w.request(testbed.Container{ID: now.ID, Name: name}, tag, digest)
-	r.FromDigest = w.digestOf(now.Image, tag)
+	digest = w.push("app:1", testbed.ImageOptions{Payload: version, Env: []string{"VERSION=" + version}})
+	r := w.request(testbed.Container{ID: now.ID, Name: name}, "app:1", digest)
+	r.FromDigest = w.digestOf(now.Image)
 	return w.update(r), digest
 }
 
 // digestOf is what the registry knows an image by.
-func (w *world) digestOf(imageID, tag string) string {
+func (w *world) digestOf(imageID string) string {
 	w.Helper()
 	for _, row := range must(w.engine.Images(w.Context()))(w) {
 		if row.ID == imageID && len(row.Digests) > 0 {
-			return row.Digests[0][len(w.reg.Ref(tag))-1:]
+			return row.Digests[0][len(w.reg.Ref("app"))+1:]
 		}
 	}
 	return imageID // the containerd store's ids are digests
@@ -38,7 +38,7 @@ func (w *world) rollback(name string) (store.Operation, error) {
 	w.Helper()
 	now := w.named(name)
 	op, err := w.up.Rollback(w.Context(), updater.Request{
-		ContainerID: now.ID, Name: name, Image: now.Config.Image, FromDigest: w.digestOf(now.Image, "app:1"), Actor: "test",
+		ContainerID: now.ID, Name: name, Image: now.Config.Image, FromDigest: w.digestOf(now.Image), Actor: "test",
 	})
 	if err != nil {
 		return op, err
@@ -70,14 +70,14 @@ func TestEarlierImagesAreKeptAsManyAsAskedFor(t *testing.T) {
 	other := w.start("app:1", testbed.ContainerSpec{Name: "other"}).Name
 	images := map[string]string{"1": w.named(name).Image}
 	for _, version := range []string{"2", "3", "4"} {
-		op, _ := w.release(name, "app:1", version)
+		op, _ := w.release(name, version)
 		w.expect(op, store.Succeeded, "")
 		images[version] = w.named(name).Image
 		if version == "2" { // somebody wants this one
 			w.docker("tag", images["2"], "mine:latest")
 		}
 	}
-	op, _ := w.release(name, "app:1", "5")
+	op, _ := w.release(name, "5")
 	w.expect(op, store.Succeeded, "")
 	for version, want := range map[string]bool{"1": true, "2": true, "3": false, "4": true} { // other runs 1, mine names 2, 4 is kept
 		if got := w.has(images[version]); got != want {
@@ -89,7 +89,7 @@ func TestEarlierImagesAreKeptAsManyAsAskedFor(t *testing.T) {
 	}
 	w.settings(func(s *updater.Settings) { s.KeepImages = 0 })
 	images["5"] = w.named(name).Image
-	op, _ = w.release(name, "app:1", "6")
+	op, _ = w.release(name, "6")
 	w.expect(op, store.Succeeded, "")
 	if w.has(images["4"]) || w.has(images["5"]) {
 		t.Error("images are kept although none was asked for")
@@ -109,13 +109,13 @@ func TestARollbackByHandGoesTheSameWay(t *testing.T) {
 	if _, err := w.rollback(c.Name); !errors.Is(err, updater.ErrNothingKept) {
 		t.Errorf("before any update: %v", err)
 	}
-	op, digest := w.release(c.Name, "app:1", "2")
+	op, digest := w.release(c.Name, "2")
 	w.expect(op, store.Succeeded, "")
 	second := w.named(c.Name)
 	for _, pruned := range []bool{false, true} {
 		if pruned { // the sidecar has the image, too, so it goes first
 			w.docker("rm", "-f", sidecar.Name)
-			op, digest = w.release(c.Name, "app:1", "3")
+			op, digest = w.release(c.Name, "3")
 			w.expect(op, store.Succeeded, "")
 			second = w.named(c.Name)
 			w.docker("rmi", first.Image)
@@ -157,7 +157,7 @@ func TestARollbackLeavesOthersTheirTag(t *testing.T) {
 	w.settings(func(*updater.Settings) {})
 	w.push("app:1", testbed.ImageOptions{Payload: "1"})
 	c := w.start("app:1", testbed.ContainerSpec{Name: "app"})
-	op, _ := w.release(c.Name, "app:1", "2")
+	op, _ := w.release(c.Name, "2")
 	w.expect(op, store.Succeeded, "")
 	newer := w.start("app:1", testbed.ContainerSpec{Name: "other"})
 	op, err := w.rollback(c.Name)
@@ -176,7 +176,7 @@ func TestARollbackThatFailsItsGateGoesForwardAgain(t *testing.T) {
 	w.push("app:1", testbed.ImageOptions{Payload: "1", Cmd: []string{"/bin/sh", "-c", "trap 'exit 0' TERM; test -e /state/bad && exit 4; sleep 1000 & wait"}})
 	w.docker("volume", "create", w.bed.Name("state"))
 	c := w.start("app:1", testbed.ContainerSpec{Name: "app", HostConfig: &container.HostConfig{Binds: []string{w.bed.Name("state") + ":/state"}}})
-	op, digest := w.release(c.Name, "app:1", "2")
+	op, digest := w.release(c.Name, "2")
 	w.expect(op, store.Succeeded, "")
 	newer := w.named(c.Name)
 	w.docker("exec", c.Name, "touch", "/state/bad")
@@ -205,7 +205,7 @@ func TestAnOldContainerThatStaysIsNotInTheWay(t *testing.T) {
 	c := w.start("app:1", testbed.ContainerSpec{Name: "app"})
 	for _, version := range []string{"2", "3"} {
 		before := w.named(c.Name)
-		op, _ := w.release(c.Name, "app:1", version)
+		op, _ := w.release(c.Name, version)
 		w.expect(op, store.Succeeded, "")
 		left := w.named(c.Name + ".wd-old")
 		if left.ID != before.ID || left.State.Running {

@@ -73,8 +73,7 @@ func (u *Updater) resolve(ctx context.Context, j *job) (store.OperationState, er
 		return store.Failed, nil
 	}
 	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
-		_, err := u.insist(ctx, false, func() error { return u.restore(ctx, j) })
-		return "", err
+		return "", u.insist(ctx, false, func() error { return u.restore(ctx, j) })
 	})
 	if !j.plan.Stopped {
 		return store.Failed, err

@@ -37,8 +37,7 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 		u.quarantine(ctx, j, e)
 	}
 	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
-		_, err := u.insist(ctx, true, func() error { return u.restore(ctx, j) })
-		return "", err
+		return "", u.insist(ctx, true, func() error { return u.restore(ctx, j) })
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -87,16 +86,16 @@ const (
 // insist does something until it is done: the engine fails a call now and
 // then, and may be away for a while. Without patience, an engine that is away
 // is an error at once.
-func (u *Updater) insist(ctx context.Context, patient bool, do func() error) (away bool, err error) {
-	for failed := 0; ; {
+func (u *Updater) insist(ctx context.Context, patient bool, do func() error) error {
+	for failed, away := 0, false; ; {
 		wait := pause
 		err := do()
 		switch {
 		case err == nil || ctx.Err() != nil:
-			return away, err
+			return err
 		case errors.Is(err, dockercli.ErrUnavailable):
 			if !patient {
-				return away, err
+				return err
 			}
 			if !away {
 				u.log.Warn("waiting for the engine, to bring an update to its end", logging.Err(err))
@@ -104,12 +103,12 @@ func (u *Updater) insist(ctx context.Context, patient bool, do func() error) (aw
 			away, wait = true, pauseAway
 		default:
 			if failed++; failed == tries {
-				return away, err
+				return err
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return away, ctx.Err()
+			return ctx.Err()
 		case <-time.After(wait):
 		}
 	}
