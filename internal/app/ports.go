@@ -38,6 +38,11 @@ func (p ports) Update(ctx context.Context, r api.UpdateRequest) (store.Operation
 	return p.updater.Update(ctx, request(c, r.Actor))
 }
 
+// Rollback implements api.Updates.
+func (p ports) Rollback(ctx context.Context, r api.UpdateRequest) (store.Operation, error) {
+	return p.operator.rollback(ctx, r.ContainerID, r.Actor)
+}
+
 // UpdateAll implements api.Updates.
 func (p ports) UpdateAll(ctx context.Context, r api.RunRequest) (api.Run, error) {
 	return p.operator.run(ctx, updateArgs{Names: r.ContainerIDs, DryRun: r.DryRun}, r.Actor, maySweep)
