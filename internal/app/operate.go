@@ -55,6 +55,9 @@ func (o operator) plan(args updateArgs, allowed func(scanner.ContainerStatus) *a
 	left = []api.LeftOut{}
 	for _, c := range chosen {
 		refused := allowed(c)
+		if refused == nil && o.updater.Own(c.ID) {
+			refused = &api.RefusedError{Code: updater.CodeOwn, Reason: updater.OwnReason}
+		}
 		switch {
 		case refused == nil:
 			do = append(do, c)
