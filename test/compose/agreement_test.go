@@ -1,0 +1,102 @@
+package compose_test
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/api/types/container"
+
+	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/test/testbed"
+)
+
+// contextOf outlives the test, for what cleans up after it.
+func contextOf(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
+
+func TestUpFindsNothingToDoAfterAnUpdateOrARollback(t *testing.T) {
+	bed := newBed(t)
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if c.images == nil {
+				c.images = map[string]testbed.ImageOptions{"app": {}}
+			}
+			p := newProject(t, bed, c.name, c.file, c.images)
+			p.args = c.args
+			for name, content := range c.files {
+				p.write(name, content)
+			}
+			p.up()
+			p.idle("after the first up")
+			p.agree()
+		})
+	}
+}
+
+// agree updates every container of the project to a good release, then to a
+// bad one, and compares with Compose after each.
+func (p *project) agree() {
+	p.Helper()
+	before := p.containers()
+	for image, o := range p.images {
+		p.release(image, "two", o)
+	}
+	p.updated(store.Succeeded, slices.Sorted(maps.Keys(before))...)
+	after := p.containers()
+	for name := range before {
+		if after[name].ID == before[name].ID || after[name].Image == before[name].Image {
+			p.Errorf("%s is not a new container of a new image", name)
+		}
+	}
+	p.idle("after the update")
+
+	for image, o := range p.images {
+		o.Entrypoint = []string{"sh", "-c", "exit 3"}
+		p.release(image, "bad", o)
+	}
+	p.updated(store.RolledBack, slices.Sorted(maps.Keys(before))...)
+	back := p.containers()
+	for name := range after {
+		if back[name].ID != after[name].ID || back[name].State.Running != after[name].State.Running {
+			p.Errorf("%s was not rolled back", name)
+		}
+	}
+	p.idle("after the rollback")
+
+	p.compose("up", "--detach", "--force-recreate", "--timeout", "0")
+	for name, own := range p.containers() {
+		p.sameLabels(name, after[name], own)
+	}
+}
+
+// sameLabels compares the labels that an update made with those that Compose
+// itself writes.
+func (p *project) sameLabels(name string, ours, own container.InspectResponse) {
+	p.Helper()
+	got, want := labels(ours), labels(own)
+	for _, key := range slices.Sorted(maps.Keys(union(got, want))) {
+		if got[key] != want[key] {
+			p.Errorf("%s: label %s is %q, Compose writes %q", name, key, got[key], want[key])
+		}
+	}
+}
+
+// labels leaves out the one that only what Compose itself recreated has, and
+// puts the dependencies in order, as Compose doesn't.
+func labels(c container.InspectResponse) map[string]string {
+	all := maps.Clone(c.Config.Labels)
+	delete(all, "com.docker.compose.replace")
+	depends := strings.Split(all["com.docker.compose.depends_on"], ",")
+	slices.Sort(depends)
+	all["com.docker.compose.depends_on"] = strings.Join(depends, ",")
+	return all
+}
+
+func union(a, b map[string]string) map[string]string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
