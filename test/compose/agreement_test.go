@@ -10,7 +10,6 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/watch-docker/watch-docker/internal/store"
-	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
 // contextOf outlives the test, for what cleans up after it.
@@ -21,14 +20,7 @@ func TestUpFindsNothingToDoAfterAnUpdateOrARollback(t *testing.T) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if c.images == nil {
-				c.images = map[string]testbed.ImageOptions{"app": {}}
-			}
-			p := newProject(t, bed, c.name, c.file, c.images)
-			p.args = c.args
-			for name, content := range c.files {
-				p.write(name, content)
-			}
+			p := newProject(t, bed, c)
 			p.up()
 			p.idle("after the first up")
 			p.agree()

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
@@ -37,16 +39,23 @@ type project struct {
 	dir    string
 	args   []string // of every docker compose, before its command
 	images map[string]testbed.ImageOptions
+	index  []string // releases that are pushed as an index of platforms
 }
 
-// newProject writes the project's files and pushes the first release of each
-// of its images. In compose.yaml, "image: OUR/app" is the image called app.
-func newProject(t *testing.T, bed *testbed.Bed, name, file string, images map[string]testbed.ImageOptions) *project {
+// newProject writes a project's files and pushes the first release of each of
+// its images. In compose.yaml, "image: OUR/app" is the image called app.
+func newProject(t *testing.T, bed *testbed.Bed, c testCase) *project {
 	t.Helper()
-	p := &project{T: t, bed: bed, name: name, dir: t.TempDir(), images: images}
-	p.write("compose.yaml", strings.ReplaceAll(file, "OUR/", bed.Registry(testbed.TLSToken).Ref(name+"/")))
-	for image := range images {
-		p.release(image, "one", images[image])
+	p := &project{T: t, bed: bed, name: c.name, dir: t.TempDir(), args: c.args, images: c.images, index: c.index}
+	if p.images == nil {
+		p.images = named("app")
+	}
+	p.write("compose.yaml", strings.ReplaceAll(c.file, "OUR/", bed.Registry(testbed.TLSToken).Ref(p.name+"/")))
+	for name, content := range c.files {
+		p.write(name, content)
+	}
+	for image, o := range p.images {
+		p.release(image, "one", o)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -64,17 +73,36 @@ func (p *project) write(name, content string) {
 	}
 }
 
-// release pushes a release of an image.
+// release pushes a release of an image: for one platform, or as an index of
+// two with attestations.
 func (p *project) release(image, payload string, o testbed.ImageOptions) {
 	p.Helper()
 	o.Payload = payload
-	img, err := testbed.Image(o)
+	var content remote.Taggable
+	content, err := testbed.Image(o)
+	if err == nil && slices.Contains(p.index, payload) {
+		content, err = platforms(o)
+	}
 	if err != nil {
 		p.Fatal(err)
 	}
-	if _, err := p.bed.Registry(testbed.TLSToken).Push(p.Context(), p.name+"/"+image+":latest", img); err != nil {
+	if _, err := p.bed.Registry(testbed.TLSToken).Push(p.Context(), p.name+"/"+image+":latest", content); err != nil {
 		p.Fatal(err)
 	}
+}
+
+func platforms(o testbed.ImageOptions) (v1.ImageIndex, error) {
+	o.OCI = true
+	images := map[string]v1.Image{}
+	for _, platform := range []string{"linux/amd64", "linux/arm64"} {
+		o.Platform = platform
+		img, err := testbed.Image(o)
+		if err != nil {
+			return nil, err
+		}
+		images[platform] = img
+	}
+	return testbed.Index(testbed.IndexOptions{Images: images, Attest: true, AttestPayload: o.Payload})
 }
 
 // compose runs docker compose and gives what it said about what it did.
@@ -88,8 +116,6 @@ func (p *project) compose(args ...string) string {
 	return stdout + stderr
 }
 
-// up brings the project up with the file as it is, after asking Compose what
-// it would do.
 func (p *project) up() {
 	p.Helper()
 	p.compose("up", "--detach")
