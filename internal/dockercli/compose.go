@@ -1,11 +1,19 @@
 package dockercli
 
-import "github.com/moby/moby/client/pkg/versions"
+import (
+	"strings"
 
-// Labels by which Docker Compose sees that a container is out of date.
+	"github.com/moby/moby/client/pkg/versions"
+)
+
+// Labels of Docker Compose. By the image's and the hash it sees that a
+// container is out of date; images that it builds have neither.
 const (
-	composeImageLabel   = "com.docker.compose.image"
-	composeVersionLabel = "com.docker.compose.version"
+	composePrefix       = "com.docker.compose."
+	composeServiceLabel = composePrefix + "service"
+	composeVersionLabel = composePrefix + "version"
+	composeImageLabel   = composePrefix + "image"
+	composeHashLabel    = composePrefix + "config-hash"
 )
 
 // composeManifests is the first Compose that labels a container with the
@@ -13,17 +21,26 @@ const (
 // the image's id.
 const composeManifests = "5.4.0"
 
-// composeLabels renews what Compose would write for the new image. The hash of
-// the service's configuration stays: the image's name is in it, not its id.
+// composeLabels keeps the labels that Compose gave the container, also where
+// the old image has the same (Compose labels what it builds), and renews what
+// Compose would write for the new image. The hash of the service's
+// configuration stays: the image's name is in it, not its id.
 func (b Blueprint) composeLabels(body fields, img imageInspection) {
 	labels := read[map[string]string](body, "Labels")
-	old, ok := labels[composeImageLabel]
-	if !ok {
+	old := labels[composeImageLabel]
+	if old == "" && labels[composeHashLabel] == "" {
 		return
 	}
-	labels[composeImageLabel] = img.id
-	if b.composeByManifest(old, labels[composeVersionLabel]) {
-		labels[composeImageLabel] = img.composeDigest(b)
+	for name, value := range b.Labels {
+		if strings.HasPrefix(name, composePrefix) {
+			labels[name] = value
+		}
+	}
+	if old != "" {
+		labels[composeImageLabel] = img.id
+		if b.composeByManifest(old, labels[composeVersionLabel]) {
+			labels[composeImageLabel] = img.composeDigest(b)
+		}
 	}
 	write(body, "Labels", labels)
 }

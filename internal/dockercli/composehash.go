@@ -11,15 +11,10 @@ import (
 	"strings"
 )
 
-const (
-	composeServiceLabel = "com.docker.compose.service"
-	composeHashLabel    = "com.docker.compose.config-hash"
-)
-
-// composeHashLabel holds a hash of the service's configuration. Where that
-// says `network_mode: service:x` (or ipc, pid, volumes_from), Compose puts the
-// id of x's container in before it hashes, and so recreates a container whose
-// x has another id by now.
+// The hash is of the service's configuration. Where that says `network_mode:
+// service:x` (or ipc, pid, volumes_from), Compose puts the id of x's container
+// in before it hashes, and so recreates a container whose x has another id by
+// now. ADR 0007 tells more.
 
 // renewComposeHash is for a container that shares something with one that was
 // replaced: was and is are its HostConfig before and after. The hash is

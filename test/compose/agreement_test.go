@@ -23,6 +23,9 @@ func TestUpFindsNothingToDoAfterAnUpdateOrARollback(t *testing.T) {
 			p := newProject(t, bed, c)
 			p.up()
 			p.idle("after the first up")
+			if c.later != nil {
+				p.images = c.later
+			}
 			p.agree()
 		})
 	}

@@ -14,6 +14,7 @@ type testCase struct {
 	file   string
 	files  map[string]string
 	images map[string]testbed.ImageOptions // by name; nil: a plain one called app
+	later  map[string]testbed.ImageOptions // of the releases after the first, if others
 	args   []string                        // of docker compose, before its command
 	index  []string                        // releases, of "one", "two" and "bad", that are an index of platforms
 }
@@ -74,6 +75,13 @@ services:
     image: OUR/app
     platform: linux/amd64
 `},
+		{name: "built-by-compose", file: `
+services:
+  app:
+    image: OUR/app
+`, images: map[string]testbed.ImageOptions{"app": {Labels: map[string]string{
+			"com.docker.compose.project": "built-by-compose", "com.docker.compose.service": "app", "com.docker.compose.version": "5.5.1", "vendor": "one",
+		}}}, later: map[string]testbed.ImageOptions{"app": {Labels: map[string]string{"com.docker.compose.service": "other"}}}},
 		{name: "healthcheck", file: `
 services:
   images-own:
