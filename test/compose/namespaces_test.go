@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/test/testbed"
 )
@@ -117,14 +118,22 @@ func (p *project) recreatedOnceMore(warnings []string, services ...string) {
 	p.idle("after Compose recreated them")
 }
 
-// model is what Compose tells of the project.
+// model is what Compose tells of the project by the labels of a container.
 func (p *project) model() []byte {
 	p.Helper()
-	stdout, _, err := p.bed.Engine().Compose(p.Context(), p.dir, nil, "--project-name", p.name, "config", "--format", "json")
+	env, err := p.bed.Engine().ComposeEnv(p.Context())
 	if err != nil {
 		p.Fatal(err)
 	}
-	return []byte(stdout)
+	cli, err := composecli.New(env)
+	if err != nil {
+		p.Fatal(err)
+	}
+	model, err := cli.Model(p.Context(), p.containers()[p.name+"-x-1"].Config.Labels)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return model
 }
 
 // recreateX gives x a new image, and makes the dependents anew with their own;

@@ -6,6 +6,7 @@ package compose_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/moby/moby/api/types/container"
@@ -68,7 +70,8 @@ func newProject(t *testing.T, bed *testbed.Bed, c testCase) *project {
 
 func (p *project) write(name, content string) {
 	p.Helper()
-	if err := os.WriteFile(filepath.Join(p.dir, name), []byte(content), 0o644); err != nil {
+	file := filepath.Join(p.dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644)); err != nil {
 		p.Fatal(err)
 	}
 }
@@ -162,6 +165,9 @@ func (p *project) containers() map[string]container.InspectResponse {
 	all := map[string]container.InspectResponse{}
 	for _, c := range list.Items {
 		res, err := engine.ContainerInspect(contextOf(p.T), c.ID, client.ContainerInspectOptions{})
+		if errdefs.IsNotFound(err) {
+			continue // gone since the list
+		}
 		if err != nil {
 			p.Fatal(err)
 		}

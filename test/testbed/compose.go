@@ -42,21 +42,13 @@ func (e *Engine) Compose(ctx context.Context, dir string, env []string, args ...
 	if err != nil {
 		return "", "", err
 	}
-	config, err := e.bed.composeConfig(ctx)
+	own, err := e.ComposeEnv(ctx)
 	if err != nil {
 		return "", "", err
 	}
 	cmd := exec.CommandContext(ctx, docker, append([]string{"compose"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(cleanEnv(), "DOCKER_HOST="+e.host, "DOCKER_CONFIG="+config, "HOME="+config)
-	if e.daemon == nil {
-		for _, name := range []string{"DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"} {
-			if value, ok := os.LookupEnv(name); ok {
-				cmd.Env = append(cmd.Env, name+"="+value)
-			}
-		}
-	}
-	cmd.Env = append(cmd.Env, env...)
+	cmd.Env = append(own, env...)
 	cmd.WaitDelay = 10 * time.Second
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -64,6 +56,24 @@ func (e *Engine) Compose(ctx context.Context, dir string, env []string, args ...
 		err = fmt.Errorf("docker compose %s: %w\n%s", strings.Join(args, " "), err, said.String())
 	}
 	return out.String(), said.String(), err
+}
+
+// ComposeEnv is the environment in which `docker compose` is there and speaks
+// to the engine.
+func (e *Engine) ComposeEnv(ctx context.Context) ([]string, error) {
+	config, err := e.bed.composeConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	env := append(cleanEnv(), "DOCKER_HOST="+e.host, "DOCKER_CONFIG="+config, "HOME="+config)
+	if e.daemon == nil {
+		for _, name := range []string{"DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"} {
+			if value, ok := os.LookupEnv(name); ok {
+				env = append(env, name+"="+value)
+			}
+		}
+	}
+	return env, nil
 }
 
 // composeConfig is a folder for DOCKER_CONFIG with the plugin and the accounts
