@@ -55,7 +55,7 @@ func sameSharing(a, b fields) bool {
 
 func composeHashes(model []byte, service string, was, is fields) (before, after string, err error) {
 	if len(model) == 0 {
-		return "", "", errors.New("Compose and the project's files aren't at hand")
+		return "", "", errors.New("the project's files, or docker compose, aren't at hand")
 	}
 	// Compose shows a dollar sign as two, as in its files.
 	model = bytes.ReplaceAll(model, []byte("$$"), []byte("$"))
