@@ -76,6 +76,52 @@ func TestUpWhileAnUpdateWaitsForItsGate(t *testing.T) {
 	}
 }
 
+// TestUpAtEveryMomentOfAnUpdate has somebody bring the project up before one
+// of the update's requests goes to the engine. Whatever the update makes of
+// it, one container runs in the end, under its name, and Compose agrees.
+func TestUpAtEveryMomentOfAnUpdate(t *testing.T) {
+	bed := newBed(t)
+	for _, m := range []struct {
+		name, kind string
+		nth        int
+	}{
+		{"before-the-stop", "POST stop", 1},
+		{"before-the-old-is-renamed", "POST rename", 1},
+		{"before-the-new-is-renamed", "POST rename", 2},
+		{"before-the-start", "POST start", 1},
+		{"before-the-old-is-removed", "DELETE", 1},
+	} {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, bed, testCase{name: m.name, file: `
+services:
+  app:
+    image: OUR/app
+    restart: unless-stopped
+`})
+			p.up()
+			name := m.name + "-app-1"
+			p.release("app", "two", testbed.ImageOptions{})
+			met := false
+			p.host = p.before(m.kind, m.nth, func() {
+				met = true
+				_, stderr, err := bed.Engine().Compose(t.Context(), p.dir, nil, "--project-name", p.name, "--progress", "plain", "up", "--detach")
+				t.Logf("docker compose up: %v\n%s", err, stderr)
+			})
+			op := p.update(name)[name]
+			t.Logf("the update is %q %s", op.State, explain(op))
+			if !met {
+				t.Fatalf("no %s", m.kind)
+			}
+			after := p.containers()
+			if is := after[name]; len(after) != 1 || is.ID == "" || !is.State.Running || is.HostConfig.RestartPolicy.Name != "unless-stopped" {
+				t.Errorf("%d containers afterwards, %s there: %v, running: %v", len(after), name, is.ID != "", is.ID != "" && is.State.Running)
+			}
+			p.idle("after the update")
+		})
+	}
+}
+
 // eventually waits for a condition.
 func (p *project) eventually(what func() error) {
 	p.Helper()

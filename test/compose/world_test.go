@@ -42,13 +42,14 @@ type project struct {
 	args   []string // of every docker compose, before its command
 	images map[string]testbed.ImageOptions
 	index  []string // releases that are pushed as an index of platforms
+	host   string   // DOCKER_HOST of the program
 }
 
 // newProject writes a project's files and pushes the first release of each of
 // its images. In compose.yaml, "image: OUR/app" is the image called app.
 func newProject(t *testing.T, bed *testbed.Bed, c testCase) *project {
 	t.Helper()
-	p := &project{T: t, bed: bed, name: c.name, dir: t.TempDir(), args: c.args, images: c.images, index: c.index}
+	p := &project{T: t, bed: bed, name: c.name, dir: t.TempDir(), args: c.args, images: c.images, index: c.index, host: bed.Engine().Host()}
 	if p.images == nil {
 		p.images = named("app")
 	}
@@ -183,7 +184,7 @@ func (p *project) update(names ...string) map[string]store.Operation {
 	config := p.TempDir()
 	reg := p.bed.Registry(testbed.TLSToken)
 	env := []string{
-		"DOCKER_HOST=" + p.bed.Engine().Host(), "STATE_PATH=" + filepath.Join(p.dir, ".state"), "CONFIG_PATH=" + config,
+		"DOCKER_HOST=" + p.host, "STATE_PATH=" + filepath.Join(p.dir, ".state"), "CONFIG_PATH=" + config,
 		"WATCH_UPDATE_STABLE_FOR=1s", "WATCH_UPDATE_CONCURRENCY=2", "SSL_CERT_FILE=" + p.bed.CAFile(),
 		"WATCH_REGISTRY_AUTH_0_HOST=" + reg.Host(), "WATCH_REGISTRY_AUTH_0_USERNAME=" + reg.Username(), "WATCH_REGISTRY_AUTH_0_PASSWORD=" + reg.Password(),
 	}
