@@ -15,6 +15,7 @@ type testCase struct {
 	files  map[string]string
 	images map[string]testbed.ImageOptions // by name; nil: a plain one called app
 	later  map[string]testbed.ImageOptions // of the releases after the first, if others
+	fixed  string                          // an image that gets no new releases
 	args   []string                        // of docker compose, before its command
 	index  []string                        // releases, of "one", "two" and "bad", that are an index of platforms
 }
@@ -296,6 +297,25 @@ services:
     links: ["db:database"]
     external_links: ["links-db-1:legacy"]
 `, images: named("db", "app")},
+		{name: "sharing", fixed: "x", images: named("x", "app"), file: `
+services:
+  x:
+    image: OUR/x
+    ipc: shareable
+    volumes: [/data]
+  net:
+    image: OUR/app
+    network_mode: service:x
+  ipc:
+    image: OUR/app
+    ipc: service:x
+  pid:
+    image: OUR/app
+    pid: service:x
+  files:
+    image: OUR/app
+    volumes_from: [x]
+`},
 		{name: "profiles", args: []string{"--profile", "extra"}, file: `
 services:
   app:
