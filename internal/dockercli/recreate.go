@@ -180,7 +180,7 @@ func (b Blueprint) request(version string, img imageInspection, o CreateOptions)
 		write(body, "MacAddress", mac)
 	}
 	adaptHost(host, o)
-	warnings = b.keepVolumes(host, img.config)
+	warnings = append(b.keepVolumes(host, img.config), b.lostAddresses()...)
 	atCreate, later := b.attachments(version)
 	write(body, "HostConfig", host)
 	write(body, "NetworkingConfig", map[string]any{"EndpointsConfig": atCreate})
