@@ -1,6 +1,8 @@
 package dockercli_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -92,5 +94,38 @@ func TestMACThatCantBeTold(t *testing.T) {
 	shown := w.docker("inspect", "--format", "{{(index .NetworkSettings.Networks \""+b+"\").MacAddress}}", made)
 	if len(bp.Inspect.MACs) != 0 || shown == "0a:42:ac:aa:bb:08" {
 		t.Errorf("it is told after all: %v, %s: take the gap out of the documentation", bp.Inspect.MACs, shown)
+	}
+}
+
+// TestNeverStartedContainersStayDown: a stopped container is made again and
+// not started. Such a one stays down when the engine starts again, whatever
+// its restart policy; also where a container that had been started and
+// stopped would be started (always; on-failure after a failure).
+func TestNeverStartedContainersStayDown(t *testing.T) {
+	w := newWorkshopOn(t, testbed.PrivateEngine, testbed.Plain)
+	w.stock(map[string][2]testbed.ImageOptions{"plain": {{}, {}}})
+	ref := w.bed.Registry(testbed.Plain).Ref("plain:1")
+	running := map[string]bool{} // by name: what the engine makes of it
+	for policy, restarted := range map[string]bool{"always": true, "unless-stopped": false, "on-failure": true} {
+		never, stopped := policy+"-never", policy+"-stopped"
+		old := w.docker("create", "--restart", policy, "--name", stopped, ref)
+		made := w.create(w.blueprint(old), dockercli.CreateOptions{Name: never, RestartPolicyNo: true})
+		w.must(w.client.SetRestartPolicy(t.Context(), made, dockercli.RestartPolicy{Name: policy}))
+		w.docker("start", stopped)
+		w.docker("kill", stopped)
+		running[never], running[stopped] = false, restarted
+	}
+	for _, restart := range []func(context.Context) error{w.bed.Engine().Restart, func(ctx context.Context) error {
+		return errors.Join(w.bed.Engine().Kill(ctx), w.bed.Engine().Start(ctx))
+	}} {
+		w.must(restart(t.Context()))
+		for name, want := range running {
+			if s := w.state(name); s.Running != want {
+				t.Errorf("%s runs: %v; want %v", name, s.Running, want)
+			}
+			if want { // as before
+				w.docker("kill", name)
+			}
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/test/inspection"
 	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
@@ -179,7 +180,7 @@ func (w *workshop) try(n int, r recreation) {
 	control := w.make(name, ref, r)
 	want := w.inspect(control)
 	known := strings.Join(append(append(r.args, r.then...), r.body), " ")
-	if diff := cmp.Diff(normalise(want, known), normalise(got, known)); diff != "" {
+	if diff := cmp.Diff(inspection.Normalise(want, known), inspection.Normalise(got, known)); diff != "" {
 		w.Errorf("inspect (-control +recreated):\n%s", diff)
 	}
 	w.docker("rm", "-f", "-v", control)

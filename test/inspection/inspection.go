@@ -1,4 +1,7 @@
-package dockercli_test
+// Package inspection compares what an engine says of two containers: of one
+// that was made again, and of its control, which the user's own create makes
+// from the same image.
+package inspection
 
 import (
 	"encoding/json"
@@ -43,9 +46,9 @@ func generated() []string {
 
 var anonymous = regexp.MustCompile(`[0-9a-f]{64}`)
 
-// normalise takes out what may differ; known are the words of the case, so
-// that an address that stands there is compared.
-func normalise(in map[string]any, known string) map[string]any {
+// Normalise takes out of a raw inspect what may differ; known are the words
+// of the create, so that an address that stands there is compared.
+func Normalise(in map[string]any, known string) map[string]any {
 	b, _ := json.Marshal(in)
 	id, _ := in["Id"].(string)
 	text := string(b)
