@@ -27,7 +27,7 @@ import (
 // from the new image (the control). In the strings, {name} is the container's
 // own name, {net} begins the names of its networks and volumes, {n} is a
 // number of its own, {image} the image, {id NAME} the id of what has the name,
-// {seccomp} a file.
+// {dir} a folder with seccomp.json in it.
 type recreation struct {
 	name string
 	from string   // the pair of images; empty: plain
@@ -49,10 +49,10 @@ type recreation struct {
 // workshop is an engine with the images that the cases need.
 type workshop struct {
 	*testing.T
-	bed     *testbed.Bed
-	client  *dockercli.Client
-	env     []string
-	seccomp string // a file with a profile
+	bed    *testbed.Bed
+	client *dockercli.Client
+	env    []string
+	dir    string // with files that cases name
 }
 
 func newWorkshop(t *testing.T, kinds ...testbed.Kind) *workshop {
@@ -72,16 +72,16 @@ func newWorkshopOn(t *testing.T, engine testbed.EngineChoice, kinds ...testbed.K
 	}
 	t.Cleanup(func() { client.Close() })
 	env := append(os.Environ(), "DOCKER_HOST="+bed.Engine().Host(), "DOCKER_CONFIG="+t.TempDir())
-	seccomp := filepath.Join(t.TempDir(), "seccomp.json")
-	if err := os.WriteFile(seccomp, []byte(`{"defaultAction":"SCMP_ACT_ALLOW"}`), 0o600); err != nil {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "seccomp.json"), []byte(`{"defaultAction":"SCMP_ACT_ALLOW"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return &workshop{T: t, bed: bed, client: client, env: env, seccomp: seccomp}
+	return &workshop{T: t, bed: bed, client: client, env: env, dir: dir}
 }
 
 // in is the workshop for a subtest.
 func (w *workshop) in(t *testing.T) *workshop {
-	return &workshop{T: t, bed: w.bed, client: w.client, env: w.env, seccomp: w.seccomp}
+	return &workshop{T: t, bed: w.bed, client: w.client, env: w.env, dir: w.dir}
 }
 
 // stock pulls both images of each pair: pair:1 and pair:2.
@@ -149,7 +149,7 @@ func (w *workshop) try(n int, r recreation) {
 	}
 	ref := fmt.Sprintf("%scase-%d:latest", w.bed.Prefix(), n)
 	name := fmt.Sprintf("%scase-%d", w.bed.Prefix(), n)
-	r = r.fill(strings.NewReplacer("{name}", name, "{net}", name+"-x", "{n}", fmt.Sprint(n), "{image}", ref, "{seccomp}", w.seccomp))
+	r = r.fill(strings.NewReplacer("{name}", name, "{net}", name+"-x", "{n}", fmt.Sprint(n), "{image}", ref, "{dir}", w.dir))
 	pair := w.bed.Registry(testbed.Plain).Ref(r.from)
 	defer w.clean(name)
 
