@@ -24,6 +24,7 @@ type site struct {
 	cmd      []string
 	releases int
 	tower    string // the path of Watchtower
+	project  string // the folder of the Compose file
 
 	mu     sync.Mutex
 	events []events.Message
@@ -45,11 +46,7 @@ func newSite(b *testing.B, containers int, cmd []string) *site {
 		s.names = append(s.names, s.w.bed.Name(fmt.Sprint("web-", i)))
 	}
 	s.release(b)
-	for i := range s.names {
-		if _, err := s.w.bed.Run(b.Context(), testbed.ContainerSpec{Name: fmt.Sprint("web-", i), Image: s.reference(i)}); err != nil {
-			b.Fatal(err)
-		}
-	}
+	s.found(b)
 	s.listen(b)
 	return s
 }
@@ -83,7 +80,7 @@ func (s *site) release(b *testing.B) {
 // peers are those to be had.
 func (s *site) peers(b *testing.B) []peer {
 	b.Helper()
-	return []peer{{"watchtower", s.watchtower}}
+	return []peer{{"watchtower", s.watchtower}, {"compose", s.compose}}
 }
 
 // stopStart is the least that an exchange of containers could take.
