@@ -185,7 +185,7 @@ func (b Blueprint) request(version string, img imageInspection, o CreateOptions)
 		write(body, "MacAddress", mac)
 	}
 	adaptHost(host, o)
-	warnings = b.keepVolumes(host, img.config)
+	warnings = append(b.keepVolumes(host, img.config), b.lostAddresses()...)
 	if w := renewComposeHash(body, b.Inspect.HostConfig, host, o.ComposeModel); w != "" {
 		warnings = append(warnings, w)
 	}
