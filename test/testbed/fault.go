@@ -16,10 +16,18 @@ type Fault struct {
 	// Path limits it to paths that match this pattern (as path.Match has it,
 	// so that * ends at a slash): "/v2/shop/*/manifests/*". Empty is any.
 	Path string
+	// Skip lets so many requests through first that would be met.
+	Skip int
 	// Times limits it to so many requests; 0 is no limit.
 	Times int
 
-	// Latency passes before the answer.
+	// Hook is called when a request is met, which waits for it to return:
+	// the moment to act as somebody else.
+	Hook func(Request)
+	// Done lets what is behind do what was asked before the fault is made of
+	// its answer: a request that was done, and whoever asked doesn't know.
+	Done bool
+	// Latency passes before the request is passed on, or with Done before the answer.
 	Latency time.Duration
 	// Drop closes the connection without an answer.
 	Drop bool
@@ -44,6 +52,12 @@ func (f *Fault) matches(r *http.Request) bool {
 }
 
 func (f *Fault) answer(w *answer, r *http.Request, handler http.Handler) {
+	if f.Hook != nil {
+		f.Hook(w.arrived())
+	}
+	if f.Done {
+		handler.ServeHTTP(unheard{}, r)
+	}
 	if !pause(r.Context(), f.Latency) || f.Drop {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
@@ -58,6 +72,13 @@ func (f *Fault) answer(w *answer, r *http.Request, handler http.Handler) {
 	w.WriteHeader(f.Status)
 	_, _ = io.WriteString(w, f.Body)
 }
+
+// unheard is where the answer to a request goes that nobody shall see.
+type unheard http.Header
+
+func (u unheard) Header() http.Header         { return http.Header(u) }
+func (u unheard) WriteHeader(int)             {}
+func (u unheard) Write(p []byte) (int, error) { return len(p), nil }
 
 // pause waits for d, and says whether ctx allowed it to.
 func pause(ctx context.Context, d time.Duration) bool {

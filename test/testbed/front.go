@@ -190,6 +190,10 @@ func (f *front) faultFor(r *http.Request) *Fault {
 		if fault.Times == 0 || !fault.matches(r) {
 			continue
 		}
+		if fault.Skip > 0 {
+			fault.Skip--
+			continue
+		}
 		if fault.Times > 0 {
 			fault.Times--
 		}
@@ -206,6 +210,13 @@ type answer struct {
 	request *Request
 	strip   []string
 	written bool
+}
+
+// arrived is the request as it was recorded.
+func (a *answer) arrived() Request {
+	a.front.mu.Lock()
+	defer a.front.mu.Unlock()
+	return *a.request
 }
 
 func (a *answer) WriteHeader(status int) {

@@ -1,0 +1,187 @@
+package updater_test
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+
+	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/test/testbed"
+)
+
+// broken is what an engine answers when something in it has gone wrong.
+func broken() testbed.Fault {
+	return testbed.Fault{Times: 1, Status: http.StatusInternalServerError,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"message":"something has gone wrong"}`}
+}
+
+// ways are the ways in which an engine fails in one call.
+func ways() map[string]func(skip int) testbed.Fault {
+	with := func(change func(*testbed.Fault)) func(int) testbed.Fault {
+		return func(skip int) testbed.Fault {
+			f := broken()
+			f.Skip = skip
+			change(&f)
+			return f
+		}
+	}
+	return map[string]func(int) testbed.Fault{
+		"500, not done":     with(func(*testbed.Fault) {}),
+		"500, but done":     with(func(f *testbed.Fault) { f.Done = true }),
+		"dropped, not done": with(func(f *testbed.Fault) { f.Drop = true }),
+		"dropped, but done": with(func(f *testbed.Fault) { f.Drop, f.Done = true, true }),
+	}
+}
+
+// kind is a kind of container whose update is disturbed.
+type kind struct {
+	name    string
+	spec    testbed.ContainerSpec
+	release release
+	health  bool
+	ways    []string
+	// every takes all requests in turn; otherwise only those that change something.
+	every bool
+	// back takes the requests of the way back, from the start of the new container on.
+	back bool
+	// lanes is how many containers share the work.
+	lanes int
+}
+
+// Whichever request the engine fails in, the old or the new container runs in
+// the end, and the record says which.
+func TestAnEngineThatFailsInOneCallLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	always := &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}}
+	answers, all := []string{"500, not done", "500, but done"}, []string{"500, not done", "500, but done", "dropped, not done", "dropped, but done"}
+	t.Run("kinds", func(t *testing.T) {
+		for _, k := range []kind{
+			{name: "plain", spec: testbed.ContainerSpec{HostConfig: always}, ways: answers, every: true, lanes: 4},
+			{name: "lost", spec: testbed.ContainerSpec{HostConfig: always}, ways: all[2:], lanes: 1},
+			{name: "checked", spec: testbed.ContainerSpec{HostConfig: always}, health: true, ways: answers[1:], lanes: 1},
+			{name: "rm", spec: testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true}}, ways: answers, lanes: 1},
+			{name: "stopped", spec: testbed.ContainerSpec{HostConfig: always, CreateOnly: true}, ways: answers, lanes: 1},
+			{name: "back", spec: testbed.ContainerSpec{HostConfig: always}, release: unstartable, ways: answers, every: true, back: true, lanes: 2},
+			{name: "back-rm", spec: testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true}}, release: unstartable, ways: answers, back: true, lanes: 1},
+		} {
+			for i := range k.lanes {
+				t.Run(fmt.Sprintf("%s %d", k.name, i+1), func(t *testing.T) {
+					t.Parallel()
+					w.lane(t, fmt.Sprintf("%s-%d", k.name, i+1), k.spec, k.health).failInTurn(k, i)
+				})
+			}
+		}
+	})
+}
+
+// call is the nth request of its kind in an update.
+type call struct {
+	method, path string // as a fault has it
+	nth          int
+}
+
+func (c call) String() string {
+	return fmt.Sprintf("%s %s %d", c.method, strings.TrimPrefix(c.path, "/v*"), c.nth+1)
+}
+
+// failInTurn lets one request after the other fail, as far as they are this lane's.
+func (l *lane) failInTurn(k kind, mine int) {
+	calls := l.rehearse(k.release)
+	n := -1
+	for _, way := range k.ways {
+		started := false
+		for _, c := range calls {
+			started = started || strings.HasSuffix(c.path, "/start")
+			if (k.back && !started) || (!k.every && c.method == http.MethodGet) {
+				continue
+			}
+			if n++; n%k.lanes != mine {
+				continue
+			}
+			l.Run(fmt.Sprintf("%s: %s", way, c), func(t *testing.T) {
+				l := l.in(t)
+				l.prepare(k.release)
+				fault := ways()[way](c.nth)
+				fault.Method, fault.Path = c.method, c.path
+				met := false
+				fault.Hook = func(testbed.Request) { met = true }
+				l.proxy.Inject(fault)
+				l.expectGood(l.attempt())
+				if !met {
+					t.Error("there was no such request")
+				}
+			})
+		}
+	}
+}
+
+// rehearse does one update undisturbed and gives its requests, but of the
+// gate's looks the first two.
+func (l *lane) rehearse(r release) []call {
+	l.Helper()
+	l.prepare(r)
+	l.proxy.Reset()
+	op := l.attempt()
+	if want := map[release]store.OperationState{good: store.Succeeded, unstartable: store.RolledBack}[r]; op.State != want {
+		l.Fatalf("undisturbed it is %s, %+v", op.State, op.Error)
+	}
+	l.expectGood(op)
+	var calls []call
+	seen, looks := map[call]int{}, 0
+	for _, r := range l.proxy.Requests() {
+		c := call{method: r.Method, path: "/v*" + nameOrID.ReplaceAllString(r.Path, "*")}
+		if r.Method == http.MethodHead {
+			l.Fatalf("%s disturbs the count", r)
+		}
+		seen[c]++
+		if started := seen[call{method: http.MethodPost, path: "/v*/containers/*/start"}] > 0; started && strings.HasSuffix(c.path, "/containers/*/json") {
+			if looks++; looks > 3 {
+				continue
+			}
+		}
+		c.nth = seen[c] - 1
+		calls = append(calls, c)
+	}
+	l.Logf("%d requests: %v", len(calls), calls)
+	return calls
+}
+
+var nameOrID = regexp.MustCompile(`sha256:[0-9a-f]{64}|[0-9a-f]{64}|127\.0\.0\.1:\d+|bed-[^/]+|[a-z0-9-]+:1\b`)
+
+// An engine that takes its time is waited for, or the update is undone.
+func TestASlowEngineLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, f := range map[string]testbed.Fault{
+		"inspect":     {Method: http.MethodGet, Path: "/v*/containers/*/json"},
+		"list":        {Method: http.MethodGet, Path: "/v*/containers/json"},
+		"create":      {Method: http.MethodPost, Path: "/v*/containers/create"},
+		"stop":        {Method: http.MethodPost, Path: "/v*/containers/*/stop"},
+		"rename":      {Method: http.MethodPost, Path: "/v*/containers/*/rename"},
+		"rename-2":    {Method: http.MethodPost, Path: "/v*/containers/*/rename", Skip: 1},
+		"start":       {Method: http.MethodPost, Path: "/v*/containers/*/start"},
+		"start-late":  {Method: http.MethodPost, Path: "/v*/containers/*/start", Done: true},
+		"create-late": {Method: http.MethodPost, Path: "/v*/containers/create", Done: true},
+		"gate":        {Method: http.MethodGet, Path: "/v*/containers/*/json", Skip: 3},
+		"remove":      {Method: http.MethodDelete, Path: "/v*/containers/*"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := w.lane(t, "slow-"+name, testbed.ContainerSpec{}, false)
+			l.prepare(good)
+			f.Times, f.Latency = 1, 30*time.Second
+			l.proxy.Inject(f)
+			op := l.attempt()
+			l.expectGood(op)
+			if op.State != store.Succeeded {
+				l.Errorf("an engine that takes 30 s for a call is waited for: %s, %+v", op.State, op.Error)
+			}
+		})
+	}
+}
