@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,24 +61,25 @@ func TestAnEngineThatFailsInOneCallLosesNothing(t *testing.T) {
 	w := newWorld(t)
 	always := &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}}
 	answers, all := []string{"500, not done", "500, but done"}, []string{"500, not done", "500, but done", "dropped, not done", "dropped, but done"}
-	t.Run("kinds", func(t *testing.T) {
-		for _, k := range []kind{
-			{name: "plain", spec: testbed.ContainerSpec{HostConfig: always}, ways: answers, every: true, lanes: 4},
-			{name: "lost", spec: testbed.ContainerSpec{HostConfig: always}, ways: all[2:], lanes: 1},
-			{name: "checked", spec: testbed.ContainerSpec{HostConfig: always}, health: true, ways: answers[1:], lanes: 1},
-			{name: "rm", spec: testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true}}, ways: answers, lanes: 1},
-			{name: "stopped", spec: testbed.ContainerSpec{HostConfig: always, CreateOnly: true}, ways: answers, lanes: 1},
-			{name: "back", spec: testbed.ContainerSpec{HostConfig: always}, release: unstartable, ways: answers, every: true, back: true, lanes: 2},
-			{name: "back-rm", spec: testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true}}, release: unstartable, ways: answers, back: true, lanes: 1},
-		} {
-			for i := range k.lanes {
+	var group sync.WaitGroup // all at once: they mostly wait
+	defer group.Wait()
+	for _, k := range []kind{
+		{name: "plain", spec: testbed.ContainerSpec{HostConfig: always}, ways: answers, every: true, lanes: 4},
+		{name: "lost", spec: testbed.ContainerSpec{HostConfig: always}, ways: all[2:], lanes: 1},
+		{name: "checked", spec: testbed.ContainerSpec{HostConfig: always}, health: true, ways: answers[1:], lanes: 1},
+		{name: "rm", spec: testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true}}, ways: answers, lanes: 1},
+		{name: "stopped", spec: testbed.ContainerSpec{HostConfig: always, CreateOnly: true}, ways: answers, lanes: 1},
+		{name: "back", spec: testbed.ContainerSpec{HostConfig: always}, release: unstartable, ways: answers, every: true, back: true, lanes: 2},
+		{name: "back-rm", spec: testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true}}, release: unstartable, ways: answers, back: true, lanes: 1},
+	} {
+		for i := range k.lanes {
+			group.Go(func() {
 				t.Run(fmt.Sprintf("%s %d", k.name, i+1), func(t *testing.T) {
-					t.Parallel()
 					w.lane(t, fmt.Sprintf("%s-%d", k.name, i+1), k.spec, k.health).failInTurn(k, i)
 				})
-			}
+			})
 		}
-	})
+	}
 }
 
 // call is the nth request of its kind in an update.
@@ -98,7 +100,8 @@ func (l *lane) failInTurn(k kind, mine int) {
 		started := false
 		for _, c := range calls {
 			started = started || strings.HasSuffix(c.path, "/start")
-			if (k.back && !started) || (!k.every && c.method == http.MethodGet) {
+			reads := c.method == http.MethodGet // done or not is the same
+			if (k.back && !started) || (reads && (!k.every || way != k.ways[0])) {
 				continue
 			}
 			if n++; n%k.lanes != mine {
@@ -158,6 +161,8 @@ var nameOrID = regexp.MustCompile(`sha256:[0-9a-f]{64}|[0-9a-f]{64}|127\.0\.0\.1
 func TestASlowEngineLosesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	var group sync.WaitGroup
+	defer group.Wait()
 	for name, f := range map[string]testbed.Fault{
 		"inspect":     {Method: http.MethodGet, Path: "/v*/containers/*/json"},
 		"list":        {Method: http.MethodGet, Path: "/v*/containers/json"},
@@ -171,17 +176,18 @@ func TestASlowEngineLosesNothing(t *testing.T) {
 		"gate":        {Method: http.MethodGet, Path: "/v*/containers/*/json", Skip: 3},
 		"remove":      {Method: http.MethodDelete, Path: "/v*/containers/*"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := w.lane(t, "slow-"+name, testbed.ContainerSpec{}, false)
-			l.prepare(good)
-			f.Times, f.Latency = 1, 30*time.Second
-			l.proxy.Inject(f)
-			op := l.attempt()
-			l.expectGood(op)
-			if op.State != store.Succeeded {
-				l.Errorf("an engine that takes 30 s for a call is waited for: %s, %+v", op.State, op.Error)
-			}
+		group.Go(func() {
+			t.Run(name, func(t *testing.T) {
+				l := w.lane(t, "slow-"+name, testbed.ContainerSpec{}, false)
+				l.prepare(good)
+				f.Times, f.Latency = 1, 30*time.Second
+				l.proxy.Inject(f)
+				op := l.attempt()
+				l.expectGood(op)
+				if op.State != store.Succeeded {
+					l.Errorf("an engine that takes 30 s for a call is waited for: %s, %+v", op.State, op.Error)
+				}
+			})
 		})
 	}
 }

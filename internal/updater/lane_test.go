@@ -28,20 +28,22 @@ type release int
 const (
 	good        release = iota
 	unstartable         // its entry point is missing
-	crashing            // it ends by itself
+	unhealthy           // its check fails
 )
 
 // lane is a container that is updated again and again, by an updater that
 // reaches the engine through a proxy of its own.
 type lane struct {
 	*world
-	name   string
-	spec   testbed.ContainerSpec
-	health bool
-	proxy  *testbed.EngineProxy
-	box    *situation // what is there before an update
-	images *int       // how many were pushed
-	digest *string    // the last one's
+	name         string
+	spec         testbed.ContainerSpec
+	health       bool
+	proxy        *testbed.EngineProxy
+	box          *situation // what is there before an update
+	images       *int       // how many were pushed
+	digest       *string    // the last one's
+	strangers    []string   // somebody else's containers, by id
+	maybeStopped bool       // somebody else stopped it
 }
 
 // situation is how a container is before an update.
@@ -103,8 +105,8 @@ func (l *lane) release(r release) string {
 	switch r {
 	case unstartable:
 		config.Config.Entrypoint = []string{"/nowhere"}
-	case crashing:
-		config.Config.Cmd = []string{"sh", "-c", "echo out of luck; exit 7"}
+	case unhealthy:
+		config.Config.Healthcheck = health("false")
 	}
 	*l.digest = l.pushImage(l.tag(), must(mutate.ConfigFile(img, config))(l))
 	return *l.digest
@@ -134,8 +136,11 @@ func (l *lane) prepare(r release) {
 // broken says whether an earlier attempt has left the container in a state
 // that nothing more can be learned from.
 func (l *lane) broken(now container.InspectResponse) bool {
-	return now.State.Running == l.spec.CreateOnly || now.State.Paused || len(l.others()) > 1 ||
-		(l.box.ID != "" && now.HostConfig.RestartPolicy.Name != l.box.now.HostConfig.RestartPolicy.Name)
+	if _, err := l.bed.Engine().Client().ImageInspect(l.Context(), now.Image); err != nil {
+		return true
+	}
+	return now.State.Running == l.spec.CreateOnly || now.State.Paused || len(l.others()) > 1 || now.Config.Image != l.reg.Ref(l.tag()) ||
+		(l.box.ID != "" && restarts(now) != restarts(l.box.now))
 }
 
 // others are the containers with the lane's name or one derived from it.
@@ -180,7 +185,7 @@ func (l *lane) expectGood(op store.Operation) {
 	l.Helper()
 	name := l.bed.Name(l.name)
 	for other, c := range l.others() {
-		if other != name {
+		if other != name && !slices.Contains(l.strangers, c.ID) {
 			l.Errorf("%s is left behind (%s)", other, c.Status)
 		}
 	}
@@ -190,9 +195,14 @@ func (l *lane) expectGood(op store.Operation) {
 		return
 	}
 	was, now := l.box.now, res.Container
-	if now.State.Running != was.State.Running || now.HostConfig.RestartPolicy != was.HostConfig.RestartPolicy ||
-		now.HostConfig.AutoRemove != was.HostConfig.AutoRemove {
-		l.Errorf("running %t, policy %s; it was %t, %s", now.State.Running, now.HostConfig.RestartPolicy.Name, was.State.Running, was.HostConfig.RestartPolicy.Name)
+	if now.State.Running != was.State.Running && !l.maybeStopped {
+		l.Errorf("running: %t; it was: %t", now.State.Running, was.State.Running)
+	}
+	if a, b := restarts(was), restarts(now); a != b || now.HostConfig.AutoRemove != was.HostConfig.AutoRemove {
+		l.Errorf("restart policy %q, --rm %t; it was %q, %t", b, now.HostConfig.AutoRemove, a, was.HostConfig.AutoRemove)
+	}
+	if now.Config.Image != was.Config.Image {
+		l.Errorf("made from %s; it was %s", now.Config.Image, was.Config.Image)
 	}
 	if a, b := slices.Sorted(maps.Keys(was.NetworkSettings.Networks)), slices.Sorted(maps.Keys(now.NetworkSettings.Networks)); !slices.Equal(a, b) {
 		l.Errorf("on networks %v; it was on %v", b, a)
@@ -239,6 +249,11 @@ func (l *lane) expectTruth(op store.Operation, was, now container.InspectRespons
 
 // stable is what a code looks like.
 var stable = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
+
+// restarts is the restart policy of a container that was inspected.
+func restarts(c container.InspectResponse) string {
+	return strings.Replace(string(c.HostConfig.RestartPolicy.Name), "no", "", 1)
+}
 
 func volumes(c container.InspectResponse) []string {
 	var list []string

@@ -64,6 +64,16 @@ func (e *Engine) LimitDisk(size int64) error {
 	return e.daemon.inShell(`mount -t tmpfs -o size=`+strconv.FormatInt(size, 10)+` tmpfs "$1"`, e.daemon.file("root"))
 }
 
+// DiskSpace is how many bytes are free on the disk of LimitDisk.
+func (e *Engine) DiskSpace() (int64, error) {
+	var s unix.Statfs_t
+	inside := filepath.Join("/proc", strconv.Itoa(e.daemon.sandbox.init.pid()), "root", e.daemon.file("root"))
+	if err := unix.Statfs(inside, &s); err != nil {
+		return 0, fmt.Errorf("look at the engine's disk: %w", err)
+	}
+	return int64(s.Bavail) * s.Bsize, nil
+}
+
 // FillDisk takes all space that is left on the disk of LimitDisk.
 func (e *Engine) FillDisk() error {
 	return e.daemon.inShell(`! cat /dev/zero 2>/dev/null >"$1/filler"`, e.daemon.file("root"))
