@@ -1,8 +1,10 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"path"
 	"time"
@@ -56,7 +58,9 @@ func (f *Fault) answer(w *answer, r *http.Request, handler http.Handler) {
 		f.Hook(w.arrived())
 	}
 	if f.Done {
-		handler.ServeHTTP(unheard{}, r)
+		done := &held{header: http.Header{}, status: http.StatusOK}
+		handler.ServeHTTP(done, r)
+		handler = done
 	}
 	if !pause(r.Context(), f.Latency) || f.Drop {
 		panic(http.ErrAbortHandler) // closes the connection
@@ -73,12 +77,23 @@ func (f *Fault) answer(w *answer, r *http.Request, handler http.Handler) {
 	_, _ = io.WriteString(w, f.Body)
 }
 
-// unheard is where the answer to a request goes that nobody shall see.
-type unheard http.Header
+// held is an answer that is kept back.
+type held struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
 
-func (u unheard) Header() http.Header         { return http.Header(u) }
-func (u unheard) WriteHeader(int)             {}
-func (u unheard) Write(p []byte) (int, error) { return len(p), nil }
+func (h *held) Header() http.Header         { return h.header }
+func (h *held) WriteHeader(status int)      { h.status = status }
+func (h *held) Write(p []byte) (int, error) { return h.body.Write(p) }
+
+// ServeHTTP gives it after all.
+func (h *held) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	maps.Copy(w.Header(), h.header)
+	w.WriteHeader(h.status)
+	_, _ = w.Write(h.body.Bytes())
+}
 
 // pause waits for d, and says whether ctx allowed it to.
 func pause(ctx context.Context, d time.Duration) bool {
