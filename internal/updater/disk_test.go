@@ -121,7 +121,7 @@ func TestAFullStateFolderLosesNothing(t *testing.T) {
 }
 
 func (w *world) fillUp(t *testing.T, name string, when moment, r release, restarted bool) {
-	l := w.lane(t, name, testbed.ContainerSpec{HostConfig: &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}}}, false)
+	l := w.lane(t, name, testbed.ContainerSpec{HostConfig: &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}, NetworkMode: "none"}}, false)
 	disk := must(w.bed.Disk(megabyte))(t)
 	l.stop()
 	small := must(store.Open(t.Context(), disk.Dir))(t)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
 
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/test/testbed"
@@ -43,6 +44,7 @@ func ways() map[string]func(skip int) testbed.Fault {
 type kind struct {
 	name    string
 	spec    testbed.ContainerSpec
+	also    string // one more network
 	release release
 	health  bool
 	ways    []string
@@ -50,6 +52,8 @@ type kind struct {
 	every bool
 	// back takes the requests of the way back, from the start of the new container on.
 	back bool
+	// only limits it to paths with this in them.
+	only string
 	// lanes is how many containers share the work.
 	lanes int
 }
@@ -59,7 +63,11 @@ type kind struct {
 func TestAnEngineThatFailsInOneCallLosesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	always := &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}}
+	// Most have no network: starting them takes half the time.
+	always := &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}, NetworkMode: "none"}
+	rm := &container.HostConfig{AutoRemove: true, NetworkMode: "none"}
+	bridge := &container.HostConfig{}
+	second := must(w.bed.Network(t.Context(), "second", client.NetworkCreateOptions{}))(t)
 	answers, all := []string{"500, not done", "500, but done"}, []string{"500, not done", "500, but done", "dropped, not done", "dropped, but done"}
 	var group sync.WaitGroup // all at once: they mostly wait
 	defer group.Wait()
@@ -67,15 +75,18 @@ func TestAnEngineThatFailsInOneCallLosesNothing(t *testing.T) {
 		{name: "plain", spec: testbed.ContainerSpec{HostConfig: always}, ways: answers, every: true, lanes: 4},
 		{name: "lost", spec: testbed.ContainerSpec{HostConfig: always}, ways: all[2:], lanes: 1},
 		{name: "checked", spec: testbed.ContainerSpec{HostConfig: always}, health: true, ways: answers[1:], lanes: 1},
-		{name: "rm", spec: testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true}}, ways: answers, lanes: 1},
+		{name: "rm", spec: testbed.ContainerSpec{HostConfig: rm}, ways: answers, lanes: 1},
+		{name: "networks", spec: testbed.ContainerSpec{HostConfig: bridge}, also: second, ways: answers, only: "/networks", lanes: 1},
 		{name: "stopped", spec: testbed.ContainerSpec{HostConfig: always, CreateOnly: true}, ways: answers, lanes: 1},
 		{name: "back", spec: testbed.ContainerSpec{HostConfig: always}, release: unstartable, ways: answers, every: true, back: true, lanes: 2},
-		{name: "back-rm", spec: testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true}}, release: unstartable, ways: answers, back: true, lanes: 1},
+		{name: "back-rm", spec: testbed.ContainerSpec{HostConfig: rm}, release: unstartable, ways: answers, back: true, lanes: 1},
 	} {
 		for i := range k.lanes {
 			group.Go(func() {
 				t.Run(fmt.Sprintf("%s %d", k.name, i+1), func(t *testing.T) {
-					w.lane(t, fmt.Sprintf("%s-%d", k.name, i+1), k.spec, k.health).failInTurn(k, i)
+					l := w.lane(t, fmt.Sprintf("%s-%d", k.name, i+1), k.spec, k.health)
+					l.also = k.also
+					l.failInTurn(k, i)
 				})
 			})
 		}
@@ -101,7 +112,7 @@ func (l *lane) failInTurn(k kind, mine int) {
 		for _, c := range calls {
 			started = started || strings.HasSuffix(c.path, "/start")
 			reads := c.method == http.MethodGet // done or not is the same
-			if (k.back && !started) || (reads && (!k.every || way != k.ways[0])) {
+			if (k.back && !started) || !strings.Contains(c.path, k.only) || (reads && (!k.every || way != k.ways[0])) {
 				continue
 			}
 			if n++; n%k.lanes != mine {
@@ -178,7 +189,7 @@ func TestASlowEngineLosesNothing(t *testing.T) {
 	} {
 		group.Go(func() {
 			t.Run(name, func(t *testing.T) {
-				l := w.lane(t, "slow-"+name, testbed.ContainerSpec{}, false)
+				l := w.lane(t, "slow-"+name, testbed.ContainerSpec{HostConfig: &container.HostConfig{NetworkMode: "none"}}, false)
 				l.prepare(good)
 				f.Times, f.Latency = 1, 30*time.Second
 				l.proxy.Inject(f)

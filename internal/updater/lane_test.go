@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type lane struct {
 	name         string
 	spec         testbed.ContainerSpec
 	health       bool
+	also         string // one more network
 	proxy        *testbed.EngineProxy
 	box          *situation // what is there before an update
 	images       *int       // how many were pushed
@@ -96,7 +98,7 @@ func (l *lane) tag() string { return l.name + ":1" }
 func (l *lane) release(r release) string {
 	l.Helper()
 	*l.images++
-	img := must(testbed.Image(testbed.ImageOptions{Payload: "the same"}))(l)
+	img := must(sameLayers())(l)
 	config := must(img.ConfigFile())(l).DeepCopy()
 	config.Config.Env = append(config.Config.Env, fmt.Sprintf("RELEASE=%s-%d", l.name, *l.images))
 	if l.health {
@@ -111,6 +113,10 @@ func (l *lane) release(r release) string {
 	*l.digest = l.pushImage(l.tag(), must(mutate.ConfigFile(img, config))(l))
 	return *l.digest
 }
+
+// sameLayers is an image that those of all lanes have their layers from, so
+// that they are compressed once.
+var sameLayers = sync.OnceValues(func() (v1.Image, error) { return testbed.Image(testbed.ImageOptions{Payload: "the same"}) })
 
 func (l *lane) pushImage(tag string, img v1.Image) string {
 	l.Helper()
@@ -127,10 +133,16 @@ func (l *lane) prepare(r release) {
 		l.clear()
 		l.release(good)
 		l.box.Container = l.start(l.tag(), l.spec)
+		if l.also != "" {
+			must(api.NetworkConnect(l.Context(), l.also, client.NetworkConnectOptions{Container: l.box.ID}))(l)
+		}
 		res.Container = l.named(l.bed.Name(l.name))
 	}
 	l.box.Container, l.box.now = testbed.Container{ID: res.Container.ID, Name: l.bed.Name(l.name)}, res.Container
 	l.release(r)
+	if _, err := api.ImageTag(l.Context(), client.ImageTagOptions{Source: res.Container.Image, Target: l.reg.Ref(l.tag())}); err != nil {
+		l.Fatal(err)
+	}
 }
 
 // broken says whether an earlier attempt has left the container in a state
@@ -208,7 +220,7 @@ func (l *lane) expectGood(op store.Operation) {
 		l.Errorf("on networks %v; it was on %v", b, a)
 	}
 	for n, e := range now.NetworkSettings.Networks {
-		if now.State.Running && now.HostConfig.NetworkMode != "host" && !e.IPAddress.IsValid() {
+		if now.State.Running && now.HostConfig.NetworkMode != "none" && !e.IPAddress.IsValid() {
 			l.Errorf("not really on network %s: %+v", n, e)
 		}
 	}
