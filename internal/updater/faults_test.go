@@ -50,7 +50,7 @@ type kind struct {
 	ways    []string
 	// every takes all requests in turn; otherwise only those that change something.
 	every bool
-	// back takes the requests of the way back, from the start of the new container on.
+	// back takes the requests from the start of the new container on.
 	back bool
 	// only limits it to paths with this in them.
 	only string
@@ -74,7 +74,7 @@ func TestAnEngineThatFailsInOneCallLosesNothing(t *testing.T) {
 	for _, k := range []kind{
 		{name: "plain", spec: testbed.ContainerSpec{HostConfig: always}, ways: answers, every: true, lanes: 4},
 		{name: "lost", spec: testbed.ContainerSpec{HostConfig: always}, ways: all[2:], lanes: 1},
-		{name: "checked", spec: testbed.ContainerSpec{HostConfig: always}, health: true, ways: answers[1:], lanes: 1},
+		{name: "checked", spec: testbed.ContainerSpec{HostConfig: always}, health: true, ways: answers[1:], every: true, back: true, lanes: 1},
 		{name: "rm", spec: testbed.ContainerSpec{HostConfig: rm}, ways: answers, lanes: 1},
 		{name: "networks", spec: testbed.ContainerSpec{HostConfig: bridge}, also: second, ways: answers, only: "/networks", lanes: 1},
 		{name: "stopped", spec: testbed.ContainerSpec{HostConfig: always, CreateOnly: true}, ways: answers, lanes: 1},
