@@ -71,8 +71,14 @@ func (o operator) run(ctx context.Context, args updateArgs, actor string, allowe
 		return api.Run{}, err
 	}
 	run := api.Run{Operations: []store.Operation{}, Skipped: left}
-	for _, c := range do {
-		r := request(c, actor)
+	requests := make([]updater.Request, len(do))
+	for i, c := range do {
+		requests[i] = request(c, actor)
+	}
+	if requests, err = o.updater.Order(ctx, requests); err != nil {
+		return api.Run{}, err
+	}
+	for _, r := range requests {
 		op := r.Operation()
 		if !args.DryRun {
 			if op, err = o.updater.Update(ctx, r); err != nil {

@@ -29,7 +29,7 @@ func (p ports) Update(ctx context.Context, r api.UpdateRequest) (store.Operation
 	if err != nil {
 		return store.Operation{}, err
 	}
-	if id, busy := p.updater.Busy(c.ID); busy {
+	if id, under := p.updater.Of(c.ID); under {
 		return p.updater.Operation(ctx, id)
 	}
 	if refused := mayByHand(c, r.Force); refused != nil {
