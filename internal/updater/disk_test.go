@@ -128,18 +128,7 @@ func (w *world) fillUp(t *testing.T, name string, when moment, r release, restar
 	l.store = small
 	l.begin()
 	l.prepare(r)
-	var mu sync.Mutex // guards what follows
-	var filled, started bool
-	var failure error
-	l.proxy.Inject(testbed.Fault{Hook: func(r testbed.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !filled && when.is(r, l.box.ID, started) {
-			filled = true
-			failure = disk.Fill()
-		}
-		started = started || (strings.HasSuffix(r.Path, "/start") && !strings.Contains(r.Path, l.box.ID))
-	}})
+	happened := l.at(when, disk.Fill)
 	op := must(l.up.Update(l.Context(), l.request(l.box.Container, l.tag(), *l.digest)))(l)
 	if restarted {
 		// The program ends while the disk is full, and starts when it isn't.
@@ -167,8 +156,8 @@ func (w *world) fillUp(t *testing.T, name string, when moment, r release, restar
 			t.Fatal(err)
 		}
 	}
-	if !filled || failure != nil {
-		t.Fatalf("filled: %t, %v", filled, failure)
+	if err := happened(); err != nil {
+		t.Fatal(err)
 	}
 	l.proxy.ClearFaults()
 	tick := time.NewTicker(50 * time.Millisecond)

@@ -38,36 +38,50 @@ const (
 )
 
 // is says whether the next request is what the moment comes before.
-func (m moment) is(r testbed.Request, old string, started bool) bool {
-	own := strings.HasPrefix(r.Path, "/containers/"+old)
-	request := r.Method + " " + r.Path[strings.LastIndexByte(r.Path, '/'):]
+func (m moment) is(call string, started bool) bool {
 	switch m {
 	case beforePull:
-		return r.String() == "POST /images/create"
+		return call == "POST /images/create"
 	case beforeCreate:
-		return r.String() == "POST /containers/create"
+		return call == "POST /containers/create"
 	case afterCreate:
-		return own && request == "POST /update"
+		return call == "POST /containers/old/update"
 	case beforeStop:
-		return own && request == "POST /stop"
+		return call == "POST /containers/old/stop"
 	case beforeFirstRename:
-		return own && request == "POST /rename"
+		return call == "POST /containers/old/rename"
 	case beforeSecondRename:
-		return !own && request == "POST /rename"
+		return call == "POST /containers/new/rename"
 	case beforeStart:
-		return !own && request == "POST /start"
+		return call == "POST /containers/new/start"
 	case inGate:
-		return !own && started && request == "GET /json"
+		return started && call == "GET /containers/new/json"
 	case beforeRemove:
-		return own && r.Method == "DELETE"
+		return call == "DELETE /containers/old"
 	case undoing:
-		return !own && r.Method == "DELETE"
+		return call == "DELETE /containers/new"
 	case renamingBack:
-		return own && started && request == "POST /rename"
+		return started && call == "POST /containers/old/rename"
 	case startingAgain:
-		return own && request == "POST /start"
+		return call == "POST /containers/old/start"
 	}
 	return false
+}
+
+// at has something happen at a moment of the next update, once, and tells
+// afterwards whether it did.
+func (l *lane) at(m moment, act func() error) (happened func() error) {
+	started, err := false, fmt.Errorf("%q never came", m)
+	l.proxy.Inject(testbed.Fault{Times: 1,
+		If: func(r testbed.Request) bool {
+			call := l.call(r)
+			is := m.is(call, started)
+			started = started || call == "POST /containers/new/start"
+			return is
+		},
+		Hook: func(testbed.Request) { err = act() },
+	})
+	return func() error { return err }
 }
 
 // interference is one act of somebody else, and what may come of it besides a
@@ -260,22 +274,11 @@ func (l *lane) meddle(c interference, strange string) {
 		l.network()
 	}
 	l.prepare(c.release)
-	var mu sync.Mutex // guards what follows
-	var acted, started bool
-	var failure error
-	l.proxy.Inject(testbed.Fault{Hook: func(r testbed.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !acted && c.when.is(r, l.box.ID, started) {
-			acted = true
-			failure = l.act(c.act, strange)
-		}
-		started = started || (strings.HasSuffix(r.Path, "/start") && !strings.Contains(r.Path, l.box.ID))
-	}})
+	happened := l.at(c.when, func() error { return l.act(c.act, strange) })
 	op := l.attempt()
 	defer l.leave()
-	if !acted || failure != nil {
-		l.Fatalf("acted: %t, %v; %s %+v", acted, failure, op.State, op.Error)
+	if err := happened(); err != nil {
+		l.Fatalf("%v; %s %+v", err, op.State, op.Error)
 	}
 	if c.state != "" && op.State != c.state {
 		l.Errorf("%s, want %s", op.State, c.state)

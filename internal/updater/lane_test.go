@@ -1,6 +1,8 @@
 package updater_test
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -45,7 +47,8 @@ type lane struct {
 	images       *int       // how many were pushed
 	digest       *string    // the last one's
 	strangers    []string   // somebody else's containers, by id
-	maybeStopped bool       // somebody else stopped it
+	whose        map[string]string
+	maybeStopped bool // somebody else stopped it
 }
 
 // situation is how a container is before an update.
@@ -139,10 +142,42 @@ func (l *lane) prepare(r release) {
 		res.Container = l.named(l.bed.Name(l.name))
 	}
 	l.box.Container, l.box.now = testbed.Container{ID: res.Container.ID, Name: l.bed.Name(l.name)}, res.Container
+	l.whose = map[string]string{l.box.ID: "old"}
 	l.release(r)
 	if _, err := api.ImageTag(l.Context(), client.ImageTagOptions{Source: res.Container.Image, Target: l.reg.Ref(l.tag())}); err != nil {
 		l.Fatal(err)
 	}
+}
+
+// call says what a request is about: "POST /containers/new/rename". The lane's
+// containers are old and new; those of others, and images, are "…".
+func (l *lane) call(r testbed.Request) string {
+	parts := strings.Split(r.Path, "/")
+	switch {
+	case len(parts) > 3 && parts[1] == "images" && parts[2] != "":
+		return r.Method + " /images/…/" + parts[len(parts)-1]
+	case len(parts) > 3 && parts[1] == "networks":
+		return r.Method + " /networks/…/" + parts[len(parts)-1]
+	case len(parts) > 2 && parts[1] == "containers" && len(parts[2]) == 64:
+		parts[2] = l.owner(parts[2])
+	case len(parts) > 2 && parts[1] == "containers" && strings.HasPrefix(parts[2], "bed-"):
+		parts[2] = "…"
+	}
+	return r.Method + " " + strings.Join(parts, "/")
+}
+
+// owner says whose a container is; one that is new or gone is asked for once.
+func (l *lane) owner(id string) string {
+	if who := l.whose[id]; who != "" {
+		return who
+	}
+	who := "…"
+	res, err := l.bed.Engine().Client().ContainerInspect(context.WithoutCancel(l.Context()), id, client.ContainerInspectOptions{})
+	if suffix, ours := strings.CutPrefix(res.Container.Name, "/"+l.bed.Name(l.name)); err == nil && ours && !slices.Contains(l.strangers, id) {
+		who = map[string]string{".wd-new": "new", ".wd-hold": "holder", "": "remade"}[suffix]
+	}
+	l.whose[id] = cmp.Or(who, "…")
+	return l.whose[id]
 }
 
 // broken says whether an earlier attempt has left the container in a state

@@ -18,6 +18,9 @@ type Fault struct {
 	// Path limits it to paths that match this pattern (as path.Match has it,
 	// so that * ends at a slash): "/v2/shop/*/manifests/*". Empty is any.
 	Path string
+	// If limits it to requests for which it says yes. It is asked last, one
+	// request after the other, and must not call back.
+	If func(Request) bool
 	// Skip lets so many requests through first that would be met.
 	Skip int
 	// Times limits it to so many requests; 0 is no limit.
@@ -42,15 +45,16 @@ type Fault struct {
 	Strip []string
 }
 
-func (f *Fault) matches(r *http.Request) bool {
+func (f *Fault) matches(r *http.Request, recorded Request) bool {
 	if f.Method != "" && f.Method != r.Method {
 		return false
 	}
-	if f.Path == "" {
-		return true
+	if f.Path != "" {
+		if ok, err := path.Match(f.Path, r.URL.Path); !ok || err != nil {
+			return false
+		}
 	}
-	ok, err := path.Match(f.Path, r.URL.Path)
-	return ok && err == nil
+	return f.If == nil || f.If(recorded)
 }
 
 func (f *Fault) answer(w *answer, r *http.Request, handler http.Handler) {
