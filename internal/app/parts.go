@@ -47,7 +47,7 @@ func assemble(ctx context.Context, cfg *config.Config, log *zap.Logger, st *stor
 		return nil, errors.Join(err, p.Close())
 	}
 	p.updater = updater.New(updater.Dependencies{
-		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Logger: log,
+		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Logger: log,
 	})
 	p.operator = operator{scanner: p.scanner, updater: p.updater}
 	return p, nil

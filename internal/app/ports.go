@@ -11,6 +11,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/scheduler"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
 // ports is the api's side of the parts.
@@ -35,7 +36,15 @@ func (p ports) Update(ctx context.Context, r api.UpdateRequest) (store.Operation
 	if refused := mayByHand(c, r.Force); refused != nil {
 		return store.Operation{}, refused
 	}
+	if p.updater.Own(c.ID) {
+		return store.Operation{}, &api.RefusedError{Code: updater.CodeOwn, Reason: updater.OwnReason}
+	}
 	return p.updater.Update(ctx, request(c, r.Actor))
+}
+
+// Rollback implements api.Updates.
+func (p ports) Rollback(ctx context.Context, r api.UpdateRequest) (store.Operation, error) {
+	return p.operator.rollback(ctx, r.ContainerID, r.Actor)
 }
 
 // UpdateAll implements api.Updates.

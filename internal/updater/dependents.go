@@ -158,12 +158,21 @@ func (u *Updater) dependents(ctx context.Context, j *job) (string, error) {
 		if err := u.follow(ctx, j, m); err != nil {
 			var e *Error
 			if errors.As(err, &e) {
-				return "", &Error{Code: CodeDependent, Message: fmt.Sprintf("%s, which depends on %s: %s", m.Old.Name, j.plan.Old.Name, e.Message)}
+				e.Code = CodeDependent
 			}
-			return "", err
+			return "", dependent(j, m, err)
 		}
 	}
 	return describe(j.plan.Dependents), nil
+}
+
+// dependent says whose error it is, if it isn't the container's own.
+func dependent(j *job, m *member, err error) error {
+	var e *Error
+	if errors.As(err, &e) && m != &j.plan.member {
+		return &Error{Code: e.Code, Message: fmt.Sprintf("%s, which depends on %s: %s", m.Old.Name, j.plan.Old.Name, e.Message), Logs: e.Logs}
+	}
+	return err
 }
 
 func (u *Updater) follow(ctx context.Context, j *job, m *member) error {

@@ -23,6 +23,7 @@ const (
 	CodeGone          = "container_gone"
 	CodeNameTaken     = "temporary_name_taken"
 	CodeSwarm         = "swarm_task"
+	CodeOwn           = "own_container"
 	CodeRefused       = "cannot_update"
 	CodeDependents    = "dependent_in_the_way"
 	CodeCycle         = "dependency_cycle"
@@ -48,6 +49,9 @@ const (
 	CodeStore         = "store_failed"
 	CodeRollback      = "rollback_failed"
 )
+
+// OwnReason is why the program's own container is left alone.
+const OwnReason = "Watch Docker itself runs in this container, and can't replace it while it does; pull its image and recreate it by hand."
 
 // ErrNothingKept says that a container has no earlier image to go back to.
 var ErrNothingKept = errors.New("no earlier image is kept")

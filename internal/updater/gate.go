@@ -28,7 +28,7 @@ func (u *Updater) gate(ctx context.Context, j *job, waiting []*member) (string, 
 	for _, m := range waiting {
 		how, err := u.pass(ctx, j, m, began)
 		if err != nil {
-			return "", err
+			return "", dependent(j, m, err)
 		}
 		if len(waiting) > 1 {
 			how = m.Old.Name + ": " + how
@@ -56,7 +56,7 @@ func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) 
 		if err != nil {
 			return false, u.wrap(ctx, CodeGone, err)
 		}
-		v, why, err := judge(m.Old.Name, state, m.Old.RestartPolicy, limit, j.settings.StableFor, time.Since(began))
+		v, why, err := judge(state, m.Old.RestartPolicy, limit, j.settings.StableFor, time.Since(began))
 		how, ended = why, v == good && !state.Running
 		return v == good, err
 	})
@@ -70,7 +70,7 @@ func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) 
 func (u *Updater) broken(ctx context.Context, j *job) error {
 	state, err := u.engine.Inspect(ctx, j.plan.NewID)
 	if err == nil {
-		_, _, err = judge(j.plan.Old.Name, state, j.plan.Old.RestartPolicy, j.settings.HealthTimeout, j.settings.StableFor, 0)
+		_, _, err = judge(state, j.plan.Old.RestartPolicy, j.settings.HealthTimeout, j.settings.StableFor, 0)
 	}
 	return u.wrap(ctx, CodeGone, err)
 }
@@ -78,21 +78,21 @@ func (u *Updater) broken(ctx context.Context, j *job) error {
 // judge is the gate's rule: state in, verdict out.
 // limit is how long a health check may take, stableFor how long one without a
 // check must be up.
-func judge(name string, s dockercli.ContainerState, policy dockercli.RestartPolicy, limit, stableFor, waited time.Duration) (verdict, string, error) {
+func judge(s dockercli.ContainerState, policy dockercli.RestartPolicy, limit, stableFor, waited time.Duration) (verdict, string, error) {
 	switch {
 	case s.RestartCount > 0 || s.State == "restarting":
-		return wait, "", problem(CodeRestarted, "The new container %s ended with exit code %d and was restarted.", name, s.ExitCode)
+		return wait, "", problem(CodeRestarted, "The new container ended with exit code %d and was restarted.", s.ExitCode)
 	case s.State == "exited" && s.ExitCode == 0 && !policy.Restarts(0):
 		return good, "it ended with exit code 0, as it may", nil
 	case !s.Running:
-		return wait, "", problem(CodeExited, "The new container %s ended with exit code %d%s.", name, s.ExitCode, because(s.Error))
+		return wait, "", problem(CodeExited, "The new container ended with exit code %d%s.", s.ExitCode, because(s.Error))
 	case s.Health == "healthy":
 		return good, "healthy after " + seconds(waited), nil
 	case s.Health == "unhealthy":
-		return wait, "", problem(CodeUnhealthy, "The health check of the new container %s fails: %s", name, s.HealthOutput)
+		return wait, "", problem(CodeUnhealthy, "The new container's health check fails: %s", s.HealthOutput)
 	case s.Health == "starting":
 		if waited > limit {
-			return wait, "", problem(CodeHealthTimeout, "The new container %s was not healthy within %s. Its last check said: %s", name, seconds(limit), s.HealthOutput)
+			return wait, "", problem(CodeHealthTimeout, "The new container was not healthy within %s. Its last check said: %s", seconds(limit), s.HealthOutput)
 		}
 		return wait, "", nil
 	case waited >= stableFor:

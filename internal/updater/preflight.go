@@ -59,6 +59,8 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 func (u *Updater) blueprint(ctx context.Context, id, name string) (dockercli.Blueprint, error) {
 	b, err := u.engine.Blueprint(ctx, id)
 	switch {
+	case u.Own(id):
+		return b, problem(CodeOwn, "%s", OwnReason)
 	case errors.Is(err, dockercli.ErrNotFound):
 		return b, problem(CodeGone, "The container %s is not there any more.", name)
 	case errors.Is(err, dockercli.ErrSwarmTask):

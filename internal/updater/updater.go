@@ -49,6 +49,7 @@ type Dependencies struct {
 	Store       *store.Store
 	Credentials registry.CredentialSource
 	Settings    Settings
+	Own         []string // ids of the container that the program itself runs in
 	Logger      *zap.Logger
 }
 
@@ -85,6 +86,7 @@ type Updater struct {
 	engine      *dockercli.Client
 	store       *store.Store
 	credentials registry.CredentialSource
+	own         []string
 	log         *zap.Logger
 	wake        chan struct{}
 
@@ -105,7 +107,7 @@ func New(d Dependencies) *Updater {
 		d.Logger = zap.NewNop()
 	}
 	return &Updater{
-		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings,
+		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own,
 		log:  d.Logger.With(logging.Component("updater")),
 		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
 		unsaved: map[string]store.Operation{}, changed: make(chan struct{}),
@@ -140,6 +142,10 @@ func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error
 	u.stir()
 	return j.snapshot(), nil
 }
+
+// Own reports whether this is the container that the program itself runs in:
+// stopping it would end the update in the middle.
+func (u *Updater) Own(containerID string) bool { return slices.Contains(u.own, containerID) }
 
 // Of gives the id of the operation that is a container's own, if any.
 func (u *Updater) Of(containerID string) (operationID string, ok bool) {

@@ -80,6 +80,7 @@ func (w *world) works(short, user string, change func(*container.HostConfig)) {
 	})
 	w.scans(server, old)
 	w.updates(server, old)
+	w.leavesItself(server)
 	w.push(short, "three", "false")
 	w.rollsBack(server, old.Name)
 	w.stops(server)
@@ -112,6 +113,18 @@ func (w *world) updates(server, old testbed.Container) {
 	}
 	if payload, _, _ := w.exec(testbed.Container{ID: now.ID}, "cat", "/payload"); payload != "two" {
 		w.Errorf("its payload is %q", payload)
+	}
+}
+
+// leavesItself: stopping its own container would end the update in the middle.
+func (w *world) leavesItself(server testbed.Container) {
+	w.Helper()
+	stdout, stderr, code := w.exec(server, "/watch-docker", "update", "-force", server.ID)
+	if code != 0 || !strings.Contains(stdout, "Watch Docker itself runs in this container") {
+		w.Errorf("update of itself exits with %d:\n%s%s", code, stdout, stderr)
+	}
+	if now := w.inspect(server.ID); !now.State.Running {
+		w.Errorf("the server is %s", now.State.Status)
 	}
 }
 
