@@ -34,33 +34,42 @@ func TestAnImageThatDoesNotFitIsSaidAndChangesNothing(t *testing.T) {
 	if err := engine.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.push("app:1", testbed.ImageOptions{Payload: "one"})
-	c := w.start("app:1", testbed.ContainerSpec{Name: "app"})
-	before := w.named(c.Name)
+	l := w.lane(t, "app", testbed.ContainerSpec{HostConfig: &container.HostConfig{NetworkMode: "none"}}, false)
 	noise := make([]byte, 28*megabyte)
 	_, _ = rand.Read(noise) // never fails
-	for name, payload := range map[string]string{
-		"fetched":  string(noise),
-		"unpacked": strings.Repeat("0", 40*megabyte),
-	} {
-		images, free := w.images(), must(engine.DiskSpace())(t)
-		t.Logf("%d MiB free", free/megabyte)
-		op := w.update(w.request(c, "app:1", w.push("app:1", testbed.ImageOptions{Payload: payload})))
-		w.expect(op, store.Failed, updater.CodeNoSpace)
-		t.Logf("%s: %s", name, op.Error.Message)
-		if now := w.named(c.Name); now.ID != c.ID || now.State.StartedAt != before.State.StartedAt {
-			t.Errorf("%s: it was touched: %+v", name, now.State)
+	for name, payload := range map[string]string{"fetched": string(noise), "unpacked": strings.Repeat("0", 40*megabyte)} {
+		l.prepare(good)
+		images, free := l.imageList(), must(engine.DiskSpace())(t)
+		*l.digest = l.push(l.tag(), testbed.ImageOptions{Payload: payload})
+		op := l.attempt()
+		l.expectGood(op)
+		if op.State != store.Failed || op.Error.Code != updater.CodeNoSpace {
+			t.Errorf("%s: %s %+v", name, op.State, op.Error)
 		}
-		w.alone(c.Name)
-		if now := w.images(); now != images {
+		if now := l.imageList(); now != images {
 			t.Errorf("%s: images: %s; there were %s", name, now, images)
 		}
 		// What is left of the pull mustn't be in the way of a smaller one.
-		if now := must(engine.DiskSpace())(t); now < free-8*megabyte {
+		if now := must(engine.DiskSpace())(t); now < free-4*megabyte {
 			t.Errorf("%s: %d bytes are free, there were %d", name, now, free)
 		}
 	}
-	w.expect(w.update(w.request(c, "app:1", w.push("app:1", testbed.ImageOptions{Payload: "small"}))), store.Succeeded, "")
+	for _, when := range []moment{beforeCreate, beforeFirstRename, beforeStart} {
+		l.prepare(good)
+		happened := l.at(when, engine.FillDisk)
+		op := l.attempt()
+		if err := errors.Join(happened(), engine.FreeDisk()); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("full %s: %s %+v", when, op.State, op.Error)
+		if l.expectGood(op); when == beforeCreate && (op.Error == nil || op.Error.Code != updater.CodeNoSpace) {
+			t.Errorf("full %s: %s %+v", when, op.State, op.Error)
+		}
+	}
+	l.prepare(good)
+	if op := l.attempt(); op.State != store.Succeeded {
+		t.Errorf("with space again: %s %+v", op.State, op.Error)
+	}
 }
 
 // privateWorld is a world whose engine may be stopped. Its updater runs.
@@ -80,8 +89,8 @@ func privateWorld(t *testing.T) *world {
 	return w
 }
 
-// images are the engine's, as one string.
-func (w *world) images() string {
+// imageList is all images of the engine, as one string.
+func (w *world) imageList() string {
 	w.Helper()
 	var names []string
 	for _, i := range must(w.bed.Engine().Client().ImageList(w.Context(), client.ImageListOptions{All: true}))(w).Items {

@@ -118,7 +118,7 @@ func (l *lane) failInTurn(k kind, mine int) {
 				}
 				l.proxy.Inject(fault)
 				l.expectGood(l.attempt())
-				if seen < c.n {
+				if seen < c.n && !reads { // what is known already isn't always asked again
 					t.Error("there was no such request")
 				}
 			})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -153,15 +154,14 @@ func (l *lane) prepare(r release) {
 // containers are old and new; those of others, and images, are "…".
 func (l *lane) call(r testbed.Request) string {
 	parts := strings.Split(r.Path, "/")
-	switch {
-	case len(parts) > 3 && parts[1] == "images" && parts[2] != "":
-		return r.Method + " /images/…/" + parts[len(parts)-1]
-	case len(parts) > 3 && parts[1] == "networks":
-		return r.Method + " /networks/…/" + parts[len(parts)-1]
-	case len(parts) > 2 && parts[1] == "containers" && len(parts[2]) == 64:
+	switch kind, last := parts[1], parts[len(parts)-1]; {
+	case len(parts) < 4 && r.Method != http.MethodDelete: // a list, or something new
+	case kind == "containers" && len(parts[2]) == 64:
 		parts[2] = l.owner(parts[2])
-	case len(parts) > 2 && parts[1] == "containers" && strings.HasPrefix(parts[2], "bed-"):
-		parts[2] = "…"
+	case last == "json" || last == "tag" || last == "connect" || last == "disconnect":
+		parts = []string{"", kind, "…", last}
+	default:
+		parts = append([]string{"", kind, "…"}, parts[3:]...)
 	}
 	return r.Method + " " + strings.Join(parts, "/")
 }
@@ -255,6 +255,9 @@ func (l *lane) expectGood(op store.Operation) {
 		l.Errorf("on networks %v; it was on %v", b, a)
 	}
 	for n, e := range now.NetworkSettings.Networks {
+		if a, b := aliases(was, n), aliases(now, n); !slices.Equal(a, b) {
+			l.Errorf("known as %v on %s; it was %v", b, n, a)
+		}
 		if now.State.Running && now.HostConfig.NetworkMode != "none" && !e.IPAddress.IsValid() {
 			l.Errorf("not really on network %s: %+v", n, e)
 		}
@@ -300,6 +303,15 @@ var stable = regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`)
 // restarts is the restart policy of a container that was inspected.
 func restarts(c container.InspectResponse) string {
 	return strings.Replace(string(c.HostConfig.RestartPolicy.Name), "no", "", 1)
+}
+
+// aliases are a container's on one network, less the id that the engine adds.
+func aliases(c container.InspectResponse, network string) []string {
+	e := c.NetworkSettings.Networks[network]
+	if e == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Sorted(slices.Values(e.Aliases)), func(a string) bool { return strings.HasPrefix(c.ID, a) })
 }
 
 func volumes(c container.InspectResponse) []string {
