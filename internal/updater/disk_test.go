@@ -61,9 +61,11 @@ func TestAnImageThatDoesNotFitIsSaidAndChangesNothing(t *testing.T) {
 		if err := errors.Join(happened(), engine.FreeDisk()); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("full %s: %s %+v", when, op.State, op.Error)
-		if l.expectGood(op); when == beforeCreate && (op.Error == nil || op.Error.Code != updater.CodeNoSpace) {
+		if l.expectGood(op); op.State != store.Succeeded && op.Error.Code != updater.CodeNoSpace {
 			t.Errorf("full %s: %s %+v", when, op.State, op.Error)
+		}
+		if bad := must(l.store.Quarantined(t.Context(), l.box.Name, *l.digest))(t); bad {
+			t.Errorf("full %s: that is held against the release", when)
 		}
 	}
 	l.prepare(good)
