@@ -23,7 +23,7 @@ const megabyte = 1 << 20
 // unpack it. Nothing changes, and nothing is left that takes up space.
 func TestAnImageThatDoesNotFitIsSaidAndChangesNothing(t *testing.T) {
 	t.Parallel()
-	w := privateWorld(t)
+	w := privateWorld(t).lanes()
 	engine := w.bed.Engine()
 	if err := engine.Stop(t.Context()); err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func (w *world) imageList() string {
 // whether or not the program was restarted meanwhile.
 func TestAFullStateFolderLosesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).lanes()
 	var group sync.WaitGroup
 	defer group.Wait()
 	for when, r := range map[moment][]release{
@@ -131,7 +131,7 @@ func TestAFullStateFolderLosesNothing(t *testing.T) {
 	}
 }
 
-func (w *world) fillUp(t *testing.T, name string, when moment, r release, restarted bool) {
+func (w *lanes) fillUp(t *testing.T, name string, when moment, r release, restarted bool) {
 	l := w.lane(t, name, testbed.ContainerSpec{HostConfig: &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}, NetworkMode: "none"}}, false)
 	disk := must(w.bed.Disk(megabyte))(t)
 	l.stop()

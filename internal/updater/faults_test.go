@@ -53,7 +53,7 @@ type kind struct {
 // the end, and the record says which.
 func TestAnEngineThatFailsInOneCallLosesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).lanes()
 	// Most have no network: starting them takes half the time.
 	always := &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}, NetworkMode: "none"}
 	rm := &container.HostConfig{AutoRemove: true, NetworkMode: "none"}
@@ -153,7 +153,7 @@ func (l *lane) rehearse(r release) []nth {
 // An engine that takes its time is waited for, or the update is undone.
 func TestASlowEngineLosesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).lanes()
 	var group sync.WaitGroup
 	defer group.Wait()
 	for name, f := range map[string]testbed.Fault{

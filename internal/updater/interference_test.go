@@ -102,6 +102,7 @@ const (
 	beGone          // it was removed: that may stay so
 	beStopped       // it was stopped: that may stay so
 	beDisplaced     // its name is another's: it runs under another
+	beLost          // what it would be made of anew was removed
 )
 
 func interferences() []interference {
@@ -196,7 +197,7 @@ func withRm() []interference {
 		{beforeStop, "stop old", good, beGone, "", ""},
 		{beforeFirstRename, "remove new", good, onlyBeGood, "", ""},
 		{beforeSecondRename, "take name", good, beDisplaced, "", ""},
-		{beforeStart, "remove old image", unstartable, onlyBeGood, "", ""},
+		{beforeStart, "remove old image", unstartable, beLost, store.Failed, updater.CodeRollback},
 		{inGate, "stop new", good, beGone, "", ""},
 	}
 }
@@ -205,7 +206,7 @@ func withRm() []interference {
 // middle of an update, the update ends well or says why it can't.
 func TestWhatOthersDoMeanwhileLosesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t).lanes()
 	stranger := must(w.bed.Run(t.Context(), testbed.ContainerSpec{Name: "stranger", Image: w.pulled("stranger:1"), CreateOnly: true}))(t)
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -253,7 +254,7 @@ func (w *world) pulled(tag string) string {
 }
 
 // busyLane is a lane with a volume of its own and, unless it has none, a network.
-func (w *world) busyLane(t *testing.T, name string, spec testbed.ContainerSpec) *lane {
+func (w *lanes) busyLane(t *testing.T, name string, spec testbed.ContainerSpec) *lane {
 	t.Helper()
 	vol := must(w.bed.Volume(t.Context(), name, client.VolumeCreateOptions{}))(t)
 	second := 1
@@ -297,6 +298,7 @@ func (l *lane) meddle(c interference, strange string) {
 		if op.Error == nil || op.Error.Code != updater.CodeGone {
 			l.Errorf("the container is gone, and the record doesn't say so: %s %+v", op.State, op.Error)
 		}
+	case c.may == beLost && len(l.others()) == 0: // the record says so, see above
 	case c.may == beDisplaced && op.State != store.Succeeded:
 		l.expectDisplaced(op)
 	default:
@@ -413,39 +415,4 @@ func (l *lane) leave() {
 	if l.Failed() || len(l.strangers) > 0 {
 		l.clear()
 	}
-}
-
-// A container whose image somebody has removed can still be updated.
-func TestAContainerWhoseImageIsGoneIsUpdated(t *testing.T) {
-	w := newWorld(t)
-	w.push("app:1", testbed.ImageOptions{Payload: "one"})
-	c := w.start("app:1", testbed.ContainerSpec{Name: "app", Env: []string{"MINE=yes"}})
-	api := w.bed.Engine().Client()
-	must(api.ContainerStop(t.Context(), c.ID, client.ContainerStopOptions{}))(t)
-	must(api.ImageRemove(t.Context(), w.named(c.Name).Image, client.ImageRemoveOptions{Force: true}))(t)
-	must(api.ContainerStart(t.Context(), c.ID, client.ContainerStartOptions{}))(t)
-	w.expect(w.update(w.request(c, "app:1", w.push("app:1", testbed.ImageOptions{Payload: "two"}))), store.Succeeded, "")
-	if now := w.named(c.Name); now.ID == c.ID || !now.State.Running {
-		t.Errorf("%+v", now.State)
-	}
-	w.alone(c.Name)
-}
-
-// A container with --rm whose tag named the new image already is the same
-// after a roll back, so that it can be updated again.
-func TestAContainerThatIsMadeAnewKeepsItsReference(t *testing.T) {
-	w := newWorld(t)
-	w.push("app:1", testbed.ImageOptions{Payload: "one"})
-	c := w.start("app:1", testbed.ContainerSpec{Name: "app", HostConfig: &container.HostConfig{AutoRemove: true}})
-	before := w.named(c.Name)
-	r := w.request(c, "app:1", w.push("app:1", testbed.ImageOptions{Payload: "two", Entrypoint: []string{"/nowhere"}}))
-	if err := w.bed.Pull(t.Context(), w.reg.Ref("app:1")); err != nil {
-		t.Fatal(err)
-	}
-	r.Pull = false
-	w.expect(w.update(r), store.RolledBack, updater.CodeStart)
-	if now := w.named(c.Name); now.Image != before.Image || now.Config.Image != before.Config.Image || !now.State.Running {
-		t.Errorf("made from %s (%s), it was %s (%s); %+v", now.Config.Image, now.Image, before.Config.Image, before.Image, now.State)
-	}
-	w.alone(c.Name)
 }

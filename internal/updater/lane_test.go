@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -35,11 +34,23 @@ const (
 	unhealthy           // its check fails
 )
 
+// lanes is a world with an image that all its lanes' releases are made from.
+type lanes struct {
+	*world
+	base v1.Image
+}
+
+func (w *world) lanes() *lanes {
+	w.Helper()
+	return &lanes{world: w, base: must(testbed.Image(testbed.ImageOptions{Payload: "the same"}))(w)}
+}
+
 // lane is a container that is updated again and again, by an updater that
 // reaches the engine through a proxy of its own.
 type lane struct {
 	*world
 	name         string
+	base         v1.Image
 	spec         testbed.ContainerSpec
 	health       bool
 	also         string // one more network
@@ -58,10 +69,10 @@ type situation struct {
 	now container.InspectResponse
 }
 
-// lane makes one in w's engine.
-func (w *world) lane(t *testing.T, name string, spec testbed.ContainerSpec, health bool) *lane {
+// lane makes one in the world's engine.
+func (w *lanes) lane(t *testing.T, name string, spec testbed.ContainerSpec, health bool) *lane {
 	t.Helper()
-	l := &lane{world: w.beside(t), name: name, spec: spec, health: health, box: &situation{}, images: new(int), digest: new(string)}
+	l := &lane{world: w.beside(t), base: w.base, name: name, spec: spec, health: health, box: &situation{}, images: new(int), digest: new(string)}
 	l.spec.Name = name
 	l.proxy = must(w.bed.Engine().Proxy(t.Context()))(t)
 	l.engine = must(dockercli.New(dockercli.Options{Host: l.proxy.Host()}))(t)
@@ -98,11 +109,11 @@ func (l *lane) in(t *testing.T) *lane {
 
 func (l *lane) tag() string { return l.name + ":1" }
 
-// release pushes a new image and gives its digest. All have the same layers.
-func (l *lane) release(r release) string {
+// release pushes a new image. All have the same layers.
+func (l *lane) release(r release) {
 	l.Helper()
 	*l.images++
-	img := must(sameLayers())(l)
+	img := l.base
 	config := must(img.ConfigFile())(l).DeepCopy()
 	config.Config.Env = append(config.Config.Env, fmt.Sprintf("RELEASE=%s-%d", l.name, *l.images))
 	if l.health {
@@ -115,12 +126,7 @@ func (l *lane) release(r release) string {
 		config.Config.Healthcheck = health("false")
 	}
 	*l.digest = l.pushImage(l.tag(), must(mutate.ConfigFile(img, config))(l))
-	return *l.digest
 }
-
-// sameLayers is an image that those of all lanes have their layers from, so
-// that they are compressed once.
-var sameLayers = sync.OnceValues(func() (v1.Image, error) { return testbed.Image(testbed.ImageOptions{Payload: "the same"}) })
 
 func (l *lane) pushImage(tag string, img v1.Image) string {
 	l.Helper()
