@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/logging"
@@ -30,7 +31,7 @@ type parts struct {
 }
 
 // assemble builds the parts on an open store, which they close at the end.
-func assemble(ctx context.Context, cfg *config.Config, log *zap.Logger, st *store.Store) (*parts, error) {
+func assemble(ctx context.Context, cfg *config.Config, environ []string, log *zap.Logger, st *store.Store) (*parts, error) {
 	p := &parts{config: cfg, log: log, store: st}
 	var err error
 	p.engine, err = dockercli.New(dockercli.Options{
@@ -46,9 +47,13 @@ func assemble(ctx context.Context, cfg *config.Config, log *zap.Logger, st *stor
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	p.updater = updater.New(updater.Dependencies{
+	updates := updater.Dependencies{
 		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Logger: log,
-	})
+	}
+	if compose, err := composecli.New(environ); err == nil {
+		updates.Compose = compose
+	}
+	p.updater = updater.New(updates)
 	p.operator = operator{scanner: p.scanner, updater: p.updater}
 	return p, nil
 }

@@ -54,7 +54,7 @@ func scanOnce(ctx context.Context, p Program, cfg *config.Config) (scanner.Resul
 	if err != nil {
 		return scanner.Result{}, err
 	}
-	parts, err := assemble(ctx, cfg, log, st)
+	parts, err := assemble(ctx, cfg, p.Environ, log, st)
 	if err != nil {
 		return scanner.Result{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	mobyimage "github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -164,7 +165,7 @@ func (c *Client) inspectImage(ctx context.Context, ref string, p image.Platform)
 	if errdefs.IsNotFound(err) {
 		return img, nil // not there for this platform; a create will say so
 	}
-	one.manifests = img.manifests
+	one.id, one.manifests = img.id, img.manifests // it shows the manifest's digest as the image's id
 	return one, err
 }
 
@@ -190,10 +191,15 @@ func (c *Client) inspectImageWith(ctx context.Context, ref string, o client.Imag
 		platform: image.Platform{OS: res.Os, Architecture: res.Architecture, Variant: res.Variant},
 	}
 	for _, m := range res.Manifests {
-		if m.ImageData != nil && m.Available {
-			mp := m.ImageData.Platform
-			img.manifests[m.Descriptor.Digest.String()] = image.Platform{OS: mp.OS, Architecture: mp.Architecture, Variant: mp.Variant}
+		if m.Kind != mobyimage.ManifestKindImage || !m.Available {
+			continue
 		}
+		p := img.platform
+		if m.ImageData != nil {
+			of := m.ImageData.Platform
+			p = image.Platform{OS: of.OS, Architecture: of.Architecture, Variant: of.Variant}
+		}
+		img.manifests[m.Descriptor.Digest.String()] = p
 	}
 	return img, nil
 }

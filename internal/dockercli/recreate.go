@@ -31,6 +31,11 @@ type CreateOptions struct {
 	// Replace names containers that were recreated: old id (or name) to new
 	// id, for namespaces and volumes that the blueprint shares with them.
 	Replace map[string]string
+	// ComposeModel is what `docker compose config --format json` tells of the
+	// container's project. With it, what Replace changes leaves a container of
+	// Compose's as Compose would have made it; without it, or if it isn't what
+	// the container was made from, there is a warning.
+	ComposeModel []byte
 }
 
 // Create makes a container from a blueprint, without starting it: the same
@@ -172,7 +177,7 @@ func (b Blueprint) request(version string, img imageInspection, o CreateOptions)
 	host := maps.Clone(b.Inspect.HostConfig)
 	body = withoutDefaults(b.Inspect.Config, b.Inspect.ImageConfig, read[fields](host, "PortBindings"))
 	write(body, "Image", o.Image)
-	b.composeLabel(body, img)
+	b.composeLabels(body, img)
 	if strings.HasPrefix(b.NetworkMode, "container:") {
 		delete(body, "ExposedPorts") // the image's; the engine refuses them together with the mode
 	}
@@ -181,29 +186,13 @@ func (b Blueprint) request(version string, img imageInspection, o CreateOptions)
 	}
 	adaptHost(host, o)
 	warnings = b.keepVolumes(host, img.config)
+	if w := renewComposeHash(body, b.Inspect.HostConfig, host, o.ComposeModel); w != "" {
+		warnings = append(warnings, w)
+	}
 	atCreate, later := b.attachments(version)
 	write(body, "HostConfig", host)
 	write(body, "NetworkingConfig", map[string]any{"EndpointsConfig": atCreate})
 	return body, later, warnings
-}
-
-// composeLabel renews the label by which Compose sees that a container is
-// out of date. It holds the image's id, or with `platform:` in the Compose
-// file the digest of that platform's manifest.
-func (b Blueprint) composeLabel(body fields, img imageInspection) {
-	const label = "com.docker.compose.image"
-	labels := read[map[string]string](body, "Labels")
-	old, ok := labels[label]
-	if !ok {
-		return
-	}
-	labels[label] = img.id
-	if old == b.Manifest && old != b.ImageID {
-		if digest := img.manifest(b.Platform); digest != "" {
-			labels[label] = digest
-		}
-	}
-	write(body, "Labels", labels)
 }
 
 // adaptHost brings what the engine shows into the form that it takes.

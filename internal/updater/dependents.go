@@ -9,6 +9,7 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/depend"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/policy"
 )
 
@@ -122,9 +123,24 @@ func (u *Updater) group(ctx context.Context, old dockercli.Blueprint, list []doc
 		if m.Named, err = u.named(ctx, b.ImageRef); err != nil {
 			return nil, err
 		}
+		m.model = u.model(ctx, b)
 		group = append(group, m)
 	}
 	return group, nil
+}
+
+// model is what Compose makes of the files of a container that shares
+// something with another one. Without it a create warns.
+func (u *Updater) model(ctx context.Context, b dockercli.Blueprint) []byte {
+	own := policy.Own(b.Labels, b.ImageLabels)
+	if u.compose == nil || len(b.Uses) == 0 || own[composeProject] == "" {
+		return nil
+	}
+	model, err := u.compose.Model(ctx, own)
+	if err != nil {
+		u.log.Info("Compose doesn't tell about a project", logging.Container(b.Name), logging.Err(err))
+	}
+	return model
 }
 
 func (m *member) unhealthy(list []dockercli.Related) bool {
@@ -153,17 +169,22 @@ func describe(group []member) string {
 
 // dependents makes anew, or starts again, what depends on the new container.
 func (u *Updater) dependents(ctx context.Context, j *job) (string, error) {
+	said := []string{describe(j.plan.Dependents)}
 	for i := range j.plan.Dependents {
 		m := &j.plan.Dependents[i]
-		if err := u.follow(ctx, j, m); err != nil {
+		warned, err := u.follow(ctx, j, m)
+		if err != nil {
 			var e *Error
 			if errors.As(err, &e) {
 				e.Code = CodeDependent
 			}
 			return "", dependent(j, m, err)
 		}
+		if warned != "" {
+			said = append(said, m.Old.Name+": "+warned)
+		}
 	}
-	return describe(j.plan.Dependents), nil
+	return strings.Join(said, "; "), nil
 }
 
 // dependent says whose error it is, if it isn't the container's own.
@@ -175,20 +196,20 @@ func dependent(j *job, m *member, err error) error {
 	return err
 }
 
-func (u *Updater) follow(ctx context.Context, j *job, m *member) error {
+func (u *Updater) follow(ctx context.Context, j *job, m *member) (warned string, err error) {
 	if m.Only {
-		return u.wrap(ctx, CodeStart, u.engine.Start(ctx, m.Old.ID))
+		return "", u.wrap(ctx, CodeStart, u.engine.Start(ctx, m.Old.ID))
 	}
-	if _, err := u.createMember(ctx, j, m); err != nil {
-		return err
+	if warned, err = u.createMember(ctx, j, m); err != nil {
+		return "", err
 	}
 	if err := u.swap(ctx, m); err != nil {
-		return err
+		return "", err
 	}
 	if m.Running {
-		return u.start(ctx, m)
+		return warned, u.start(ctx, m)
 	}
-	return u.settle(ctx, m)
+	return warned, u.settle(ctx, m)
 }
 
 // claim takes the dependents for this operation, waiting until nobody else

@@ -38,6 +38,7 @@ type member struct {
 	Stopped  bool                `json:"stopped"`           // the old one was about to be stopped
 	Ended    bool                `json:"ended,omitempty"`   // the new one has done its work and isn't to be started again
 	Rebuilt  bool                `json:"rebuilt,omitempty"` // on the way back, the old one had to be made anew: it was about to be removed
+	model    []byte              // what Compose makes of its project's files, if it has to be told anew
 	remade   string              // id of the one that was made in the old one's place on the way back
 }
 

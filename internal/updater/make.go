@@ -15,6 +15,7 @@ import (
 func (u *Updater) make(ctx context.Context, m *member, imageID string, o dockercli.CreateOptions) (id string, warnings []string, err error) {
 	ref := m.Old.ImageRef
 	o.ImageID = imageID
+	o.ComposeModel = m.model
 	named, err := u.named(ctx, ref)
 	if err != nil {
 		return "", nil, err

@@ -50,7 +50,15 @@ type Dependencies struct {
 	Credentials registry.CredentialSource
 	Settings    Settings
 	Own         []string // ids of the container that the program itself runs in
+	Compose     Compose  // nil: there is none
 	Logger      *zap.Logger
+}
+
+// Compose is the `docker compose` command line.
+type Compose interface {
+	// Model is what Compose makes of a project's files, as JSON; the labels are
+	// those of one of its containers.
+	Model(ctx context.Context, labels map[string]string) ([]byte, error)
 }
 
 // Request asks for one update.
@@ -87,6 +95,7 @@ type Updater struct {
 	store       *store.Store
 	credentials registry.CredentialSource
 	own         []string
+	compose     Compose
 	log         *zap.Logger
 	wake        chan struct{}
 
@@ -107,7 +116,7 @@ func New(d Dependencies) *Updater {
 		d.Logger = zap.NewNop()
 	}
 	return &Updater{
-		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own,
+		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, compose: d.Compose,
 		log:  d.Logger.With(logging.Component("updater")),
 		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
 		unsaved: map[string]store.Operation{}, changed: make(chan struct{}),

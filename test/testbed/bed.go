@@ -36,6 +36,12 @@
 // records every request and can be told to misbehave ([Registry.Inject]).
 // [Registry.Push] goes round the front: it neither counts nor suffers.
 //
+// # Compose
+//
+// [Engine.Compose] runs `docker compose` on an engine: Debian's docker command
+// line with a plugin that is built when first used (1 to 2 minutes), as Debian
+// has none.
+//
 // # Leaving nothing behind
 //
 // Everything belongs to a bed: names begin with [Bed.Prefix], containers,

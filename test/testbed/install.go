@@ -24,7 +24,7 @@ type requirement struct {
 
 func baseRequirements() []requirement {
 	return []requirement{
-		{"docker.io", onPath("dockerd", "containerd", "runc")},
+		{"docker.io", onPath("dockerd", "docker", "containerd", "runc")},
 		{"iptables", onPath("iptables")},
 		{"iproute2", onPath("ip")},
 		{"busybox-static", staticBusybox},
@@ -58,6 +58,16 @@ func InstallNewest(ctx context.Context, log io.Writer) error {
 		return err
 	}
 	_, err := newestBinaries(ctx, log)
+	return err
+}
+
+// InstallCompose is Install, and builds Docker Compose into the user's cache
+// folder (1 to 2 minutes the first time).
+func InstallCompose(ctx context.Context, log io.Writer) error {
+	if err := Install(ctx, log); err != nil {
+		return err
+	}
+	_, err := composePlugin(ctx, log)
 	return err
 }
 

@@ -1,7 +1,7 @@
 // Command testbed brings up a Docker engine and registries to try Watch
 // Docker on, and takes them down again.
 //
-//	testbed install [-newest]       install what it needs, with apt-get
+//	testbed install [-newest]       install what it needs with apt-get, build Compose
 //	testbed up [flags]              bring up, stay until Ctrl-C, take down
 //	testbed up -d [flags]           bring up and go to the background
 //	testbed down [-all] [ID…]       take down what `up -d` brought up
@@ -67,9 +67,11 @@ func install(ctx context.Context, args []string, log io.Writer) error {
 		return flag.ErrHelp
 	}
 	if *newest {
-		return testbed.InstallNewest(ctx, log)
+		if err := testbed.InstallNewest(ctx, log); err != nil {
+			return err
+		}
 	}
-	return testbed.Install(ctx, log)
+	return testbed.InstallCompose(ctx, log)
 }
 
 func flags(name string, log io.Writer) *flag.FlagSet {
