@@ -3,6 +3,7 @@ package updater_test
 import (
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -120,6 +121,9 @@ func TestAFullStateFolderLosesNothing(t *testing.T) {
 	} {
 		for _, r := range r {
 			for _, restarted := range []bool{false, true} {
+				if restarted && !slices.Contains([]moment{afterCreate, beforeFirstRename, inGate, undoing}, when) {
+					continue
+				}
 				name := strings.ReplaceAll(string(when), " ", "-") + map[release]string{good: "-good", unstartable: "-unstartable", unhealthy: "-unhealthy"}[r] +
 					map[bool]string{true: "-restarted", false: ""}[restarted]
 				name = strings.ReplaceAll(name, "'", "")
@@ -135,8 +139,10 @@ func (w *lanes) fillUp(t *testing.T, name string, when moment, r release, restar
 	l := w.lane(t, name, testbed.ContainerSpec{HostConfig: &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}, NetworkMode: "none"}}, false)
 	disk := must(w.bed.Disk(megabyte))(t)
 	l.stop()
-	small := must(store.Open(t.Context(), disk.Dir))(t)
-	l.store = small
+	if err := l.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.store = must(store.Open(t.Context(), disk.Dir))(t)
 	l.begin()
 	l.prepare(r)
 	happened := l.at(when, disk.Fill)
@@ -174,7 +180,7 @@ func (w *lanes) fillUp(t *testing.T, name string, when moment, r release, restar
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.After(20 * time.Second); ; <-tick.C {
-		op = must(small.Operation(l.Context(), op.ID))(l)
+		op = must(l.store.Operation(l.Context(), op.ID))(l)
 		select {
 		case <-deadline:
 			t.Error("the record stays unfinished")
@@ -186,11 +192,6 @@ func (w *lanes) fillUp(t *testing.T, name string, when moment, r release, restar
 		break
 	}
 	l.expectGood(op)
-	l.stop()
-	l.stop = func() {}
-	if err := small.Close(); err != nil {
-		t.Error(err)
-	}
 }
 
 // expectInPlace checks that a container runs under the lane's name.
