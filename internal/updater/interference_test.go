@@ -110,7 +110,6 @@ func interferences() []interference {
 	return []interference{
 		{beforePull, "remove old", good, beGone, "", ""},
 		{beforePull, "rename old", good, onlyBeGood, "", ""},
-		{beforePull, "restart old", good, onlyBeGood, store.Succeeded, ""},
 		{beforePull, "stop old", good, beStopped, "", ""},
 		{beforePull, "pause old", good, onlyBeGood, "", ""},
 		{beforePull, "take .wd-new", good, onlyBeGood, store.Failed, taken},
@@ -127,7 +126,6 @@ func interferences() []interference {
 		{afterCreate, "restart old", good, onlyBeGood, store.Succeeded, ""},
 		{afterCreate, "pause old", good, onlyBeGood, "", ""},
 		{afterCreate, "remove new", good, onlyBeGood, "", ""},
-		{afterCreate, "rename new", good, onlyBeGood, "", ""},
 		{afterCreate, "start new", good, onlyBeGood, "", ""},
 		{afterCreate, "remove new image", good, onlyBeGood, "", ""},
 		{afterCreate, "take .wd-old", good, onlyBeGood, "", ""},
@@ -135,13 +133,11 @@ func interferences() []interference {
 		{beforeStop, "remove old", good, beGone, "", ""},
 		{beforeStop, "stop old", good, beStopped, "", ""},
 		{beforeStop, "restart old", good, onlyBeGood, store.Succeeded, ""},
-		{beforeStop, "remove new", good, onlyBeGood, "", ""},
 
 		{beforeFirstRename, "remove old", good, beGone, "", ""},
 		{beforeFirstRename, "start old", good, onlyBeGood, "", ""},
 		{beforeFirstRename, "rename old", good, onlyBeGood, "", ""},
 		{beforeFirstRename, "remove new", good, onlyBeGood, "", ""},
-		{beforeFirstRename, "remove volume", good, onlyBeGood, store.Succeeded, refused},
 		{beforeFirstRename, "remove network", good, onlyBeGood, "", ""},
 		{beforeFirstRename, "remove old image", good, onlyBeGood, store.Succeeded, ""},
 		{beforeFirstRename, "remove old image", unstartable, onlyBeGood, store.RolledBack, updater.CodeStart},
@@ -150,7 +146,6 @@ func interferences() []interference {
 		{beforeSecondRename, "take name", good, beDisplaced, "", ""},
 		{beforeSecondRename, "remove old", good, onlyBeGood, "", ""},
 		{beforeSecondRename, "start old", good, onlyBeGood, "", ""},
-		{beforeSecondRename, "rename old", good, onlyBeGood, "", ""},
 		{beforeSecondRename, "remove new", good, onlyBeGood, "", ""},
 		{beforeSecondRename, "remove network", good, onlyBeGood, "", ""},
 
@@ -176,7 +171,6 @@ func interferences() []interference {
 		{inGate, "remove volume", good, onlyBeGood, store.Succeeded, refused},
 
 		{beforeRemove, "remove old", good, onlyBeGood, store.Succeeded, ""},
-		{beforeRemove, "rename old", good, onlyBeGood, store.Succeeded, ""},
 		{beforeRemove, "start old", good, onlyBeGood, store.Succeeded, ""},
 		{beforeRemove, "stop new", good, beStopped, store.Succeeded, ""},
 
