@@ -15,12 +15,6 @@ import (
 	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
-// broken is what an engine answers when something in it has gone wrong.
-func broken() testbed.Fault {
-	return testbed.Fault{Times: 1, Status: http.StatusInternalServerError,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"message":"something has gone wrong"}`}
-}
-
 // The ways in which an engine fails in one call.
 const (
 	notDone     = "500, not done"
@@ -29,11 +23,14 @@ const (
 	lostButDone = "dropped, but done"
 )
 
+// failing is one call that fails so.
 func failing(way string) testbed.Fault {
-	f := broken()
-	f.Drop = way == lostNotDone || way == lostButDone
-	f.Done = way == butDone || way == lostButDone
-	return f
+	return testbed.Fault{
+		Times: 1, Status: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: `{"message":"something has gone wrong"}`,
+		Drop: way == lostNotDone || way == lostButDone,
+		Done: way == butDone || way == lostButDone,
+	}
 }
 
 // kind is a kind of container whose update is disturbed.
