@@ -1,8 +1,10 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"path"
 	"time"
@@ -16,10 +18,21 @@ type Fault struct {
 	// Path limits it to paths that match this pattern (as path.Match has it,
 	// so that * ends at a slash): "/v2/shop/*/manifests/*". Empty is any.
 	Path string
+	// If limits it to requests for which it says yes. It is asked last, one
+	// request after the other, and must not call back.
+	If func(Request) bool
+	// Skip lets so many requests through first that would be met.
+	Skip int
 	// Times limits it to so many requests; 0 is no limit.
 	Times int
 
-	// Latency passes before the answer.
+	// Hook is called when a request is met, which waits for it to return:
+	// the moment to act as somebody else.
+	Hook func(Request)
+	// Done lets what is behind do what was asked before the fault is made of
+	// its answer: a request that was done, and whoever asked doesn't know.
+	Done bool
+	// Latency passes before the request is passed on, or with Done before the answer.
 	Latency time.Duration
 	// Drop closes the connection without an answer.
 	Drop bool
@@ -32,18 +45,27 @@ type Fault struct {
 	Strip []string
 }
 
-func (f *Fault) matches(r *http.Request) bool {
+func (f *Fault) matches(r *http.Request, recorded Request) bool {
 	if f.Method != "" && f.Method != r.Method {
 		return false
 	}
-	if f.Path == "" {
-		return true
+	if f.Path != "" {
+		if ok, err := path.Match(f.Path, r.URL.Path); !ok || err != nil {
+			return false
+		}
 	}
-	ok, err := path.Match(f.Path, r.URL.Path)
-	return ok && err == nil
+	return f.If == nil || f.If(recorded)
 }
 
 func (f *Fault) answer(w *answer, r *http.Request, handler http.Handler) {
+	if f.Hook != nil {
+		f.Hook(w.arrived())
+	}
+	if f.Done {
+		done := &held{header: http.Header{}, status: http.StatusOK}
+		handler.ServeHTTP(done, r)
+		handler = done
+	}
 	if !pause(r.Context(), f.Latency) || f.Drop {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
@@ -57,6 +79,24 @@ func (f *Fault) answer(w *answer, r *http.Request, handler http.Handler) {
 	}
 	w.WriteHeader(f.Status)
 	_, _ = io.WriteString(w, f.Body)
+}
+
+// held is an answer that is kept back.
+type held struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (h *held) Header() http.Header         { return h.header }
+func (h *held) WriteHeader(status int)      { h.status = status }
+func (h *held) Write(p []byte) (int, error) { return h.body.Write(p) }
+
+// ServeHTTP gives it after all.
+func (h *held) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	maps.Copy(w.Header(), h.header)
+	w.WriteHeader(h.status)
+	_, _ = w.Write(h.body.Bytes())
 }
 
 // pause waits for d, and says whether ctx allowed it to.

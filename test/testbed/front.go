@@ -159,7 +159,7 @@ func (f *front) ClearFaults() {
 func (f *front) around(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &answer{ResponseWriter: w, front: f, request: f.record(r)}
-		fault := f.faultFor(r)
+		fault := f.faultFor(r, answer.request)
 		if fault == nil {
 			handler.ServeHTTP(answer, r)
 			return
@@ -183,11 +183,15 @@ func (f *front) record(r *http.Request) *Request {
 }
 
 // faultFor finds the fault for r and counts it down; nil is none.
-func (f *front) faultFor(r *http.Request) *Fault {
+func (f *front) faultFor(r *http.Request, recorded *Request) *Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, fault := range f.faults {
-		if fault.Times == 0 || !fault.matches(r) {
+		if fault.Times == 0 || !fault.matches(r, *recorded) {
+			continue
+		}
+		if fault.Skip > 0 {
+			fault.Skip--
 			continue
 		}
 		if fault.Times > 0 {
@@ -206,6 +210,13 @@ type answer struct {
 	request *Request
 	strip   []string
 	written bool
+}
+
+// arrived is the request as it was recorded.
+func (a *answer) arrived() Request {
+	a.front.mu.Lock()
+	defer a.front.mu.Unlock()
+	return *a.request
 }
 
 func (a *answer) WriteHeader(status int) {

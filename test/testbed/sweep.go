@@ -75,6 +75,9 @@ func endProcess(ctx context.Context, p identity) error {
 }
 
 func removeFolder(ctx context.Context, dir string) error {
+	if err := unmountDisks(dir); err != nil {
+		return err
+	}
 	return eventually(ctx, 10*time.Second, func() error { return os.RemoveAll(dir) })
 }
 
