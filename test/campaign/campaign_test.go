@@ -1,0 +1,137 @@
+// Package campaign_test kills Watch Docker, its engine, or both, at every
+// place of an update, starts them again, and looks at what has become of the
+// container. doc/reliability.md tells how.
+package campaign_test
+
+import (
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// choice is the environment variable that says which points are run: "whole"
+// is all, a part of a point's name is those that have it; otherwise a few.
+const choice = "WATCHDOCKER_CAMPAIGN"
+
+// rigs is how many engines are at work side by side.
+const rigs = 4
+
+func TestKilledAnywhere(t *testing.T) {
+	began := time.Now()
+	chosen := os.Getenv(choice)
+	all := chooseShapes(chosen)
+	g := newGround(t, all)
+	c := &campaign{T: t, tally: newTally()}
+	for n := range rigs {
+		c.rigs = append(c.rigs, g.newRig(t, n))
+	}
+	walks := c.walk(all)
+	points := short(walks)
+	if chosen != "" {
+		points = whole(walks)
+	}
+	if chosen != "" && chosen != "whole" {
+		points = named(points, chosen)
+	}
+	c.run(points)
+	c.tally.covered(t, walks, points)
+	t.Logf("%d points in %s, on Docker %s\n%s", len(points), time.Since(began).Round(time.Second), c.rigs[0].engine.Version(), c.tally)
+}
+
+func chooseShapes(chosen string) []shape {
+	var list []shape
+	for _, s := range shapes() {
+		switch name, _, one := strings.Cut(chosen, "/"); {
+		case chosen == "whole", chosen == "" && oneOf(s, "everything rm"), one && name == s.name, chosen != "" && !one:
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func named(points []point, part string) []point {
+	var list []point
+	for _, p := range points {
+		if strings.Contains(p.String(), part) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// campaign hands points out to rigs.
+type campaign struct {
+	*testing.T
+	rigs  []*rig
+	tally *tally
+}
+
+// each calls do for every number below n, on whichever rig is free.
+func (c *campaign) each(n int, do func(r *rig, i int)) {
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for _, r := range c.rigs {
+		workers.Go(func() {
+			for i := range next {
+				do(r, i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+}
+
+// walk goes through an update of each shape undisturbed.
+func (c *campaign) walk(all []shape) []walk {
+	walks := make([]walk, len(all))
+	c.each(len(all), func(r *rig, i int) {
+		p := point{shape: all[i], death: nobody}
+		c.Run(p.String(), func(t *testing.T) {
+			u := c.play(t, r, p)
+			walks[i] = walk{shape: all[i], instants: r.proxy.requests()}
+			if len(u.records) == 1 {
+				walks[i].steps = u.records[0].Steps
+			} else {
+				t.Errorf("%d operations", len(u.records))
+			}
+		})
+	})
+	return walks
+}
+
+func (c *campaign) run(points []point) {
+	c.each(len(points), func(r *rig, i int) {
+		c.Run(points[i].String(), func(t *testing.T) { c.play(t, r, points[i]) })
+	})
+}
+
+// tries is how often a point is played until the journal is caught at its
+// moment: between the end of a step and the next there are a few hundred
+// microseconds.
+const tries = 6
+
+func (c *campaign) play(t *testing.T, r *rig, p point) *run {
+	for try := 1; ; try++ {
+		u, err := r.play(t.Context(), p)
+		c.tally.add(u, err)
+		if err != nil {
+			t.Errorf("the campaign itself: %v", err)
+		}
+		for _, wrong := range u.found.wrong {
+			t.Error(wrong)
+		}
+		if t.Failed() {
+			t.Logf("%s\nto repeat: %s=%q go test -tags nomsgpack ./test/campaign", u.report(), choice, p.String())
+			return u
+		}
+		if p.moment == "" || p.moment == u.at.moment() || try == tries {
+			return u
+		}
+		t.Logf("caught at %q", u.at.moment())
+	}
+}

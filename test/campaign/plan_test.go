@@ -1,0 +1,119 @@
+package campaign_test
+
+import (
+	"slices"
+	"strings"
+)
+
+// walk is an update that nobody disturbed: where points can be.
+type walk struct {
+	shape    shape
+	instants []instant
+	steps    []step
+}
+
+// within are the instants of the operation itself.
+func (w walk) within(keep func(instant) bool) []instant {
+	var list []instant
+	for _, at := range w.instants {
+		if !slices.Contains([]string{"scan", "queued", "end"}, at.Step) && keep(at) {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+// changes are both sides of every request that changes something.
+func (w walk) changes() []instant { return w.within(func(at instant) bool { return at.changes() }) }
+
+// done are those that the engine has carried out.
+func (w walk) done() []instant {
+	return w.within(func(at instant) bool { return at.changes() && at.Side == after })
+}
+
+// reads are requests that only look, at most two of a kind in each step: how
+// often something is looked at while it is waited for differs from run to run.
+func (w walk) reads() []instant {
+	return w.within(func(at instant) bool { return !at.changes() && at.Side == before && at.N <= 2 })
+}
+
+// moments are the states of the journal.
+func (w walk) moments() []string {
+	list := []string{"queued"}
+	for _, s := range w.steps {
+		list = append(list, s.Name+" running", s.Name+" "+string(s.State))
+	}
+	return append(list, "end")
+}
+
+// whole is every point of the campaign.
+func whole(walks []walk) []point {
+	var all []point
+	for n, w := range walks {
+		all = append(all, programPoints(w)...)
+		all = append(all, enginePoints(w, n)...)
+	}
+	return all
+}
+
+// oneOf says whether a shape is among these. What needs many points is done
+// with the shapes that have the most in them.
+func oneOf(s shape, names string) bool { return slices.Contains(strings.Fields(names), s.name) }
+
+func programPoints(w walk) []point {
+	var all []point
+	add := func(p point) { p.shape = w.shape; all = append(all, p) }
+	for _, at := range w.changes() {
+		add(point{death: command, at: at})
+	}
+	if oneOf(w.shape, "plain everything rm-everything broken-rm") {
+		for _, at := range w.reads() {
+			add(point{death: command, at: at})
+		}
+	}
+	if oneOf(w.shape, "plain stopped everything rm broken") {
+		for _, m := range w.moments() {
+			add(point{death: command, moment: m})
+		}
+	}
+	if oneOf(w.shape, "everything rm broken") {
+		for _, at := range w.done() {
+			add(point{death: server, at: at})
+			add(point{death: command, at: at, again: true})
+		}
+	}
+	return all
+}
+
+// enginePoints ends the engine at every request that changes something. The
+// ways to end it take turns, so that each shape meets all of them.
+func enginePoints(w walk, turn int) []point {
+	ways := []death{engineKilled, bothEnded, engineEnded, bothKilled}
+	var all []point
+	for n, at := range w.changes() {
+		all = append(all, point{shape: w.shape, death: ways[(turn+n)%len(ways)], at: at})
+		if oneOf(w.shape, "unless-stopped everything rm-everything") {
+			all = append(all, point{shape: w.shape, death: ways[(turn+n+1)%len(ways)], at: at})
+		}
+	}
+	return all
+}
+
+// short is a spread that touches every step and every kind of death.
+func short(walks []walk) []point {
+	var all []point
+	ways := []death{command, server, command, command}
+	turn := 0
+	for _, w := range walks {
+		steps := map[string]bool{}
+		for _, at := range w.changes() {
+			if steps[at.Step] || (at.Side == before) == (turn%2 == 0) {
+				continue
+			}
+			steps[at.Step] = true
+			all = append(all, point{shape: w.shape, death: ways[turn%len(ways)], at: at, again: turn%4 == 3})
+			turn++
+		}
+	}
+	return all
+}
