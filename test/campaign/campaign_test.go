@@ -5,6 +5,7 @@ package campaign_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +31,7 @@ func TestKilledAnywhere(t *testing.T) {
 	walks := c.walk(all)
 	points := short(walks)
 	if chosen != "" {
-		points = whole(walks)
+		points = append(whole(walks), c.relapses(walks)...)
 	}
 	if chosen != "" && chosen != "whole" {
 		points = named(points, chosen)
@@ -102,6 +103,21 @@ func (c *campaign) walk(all []shape) []walk {
 		})
 	})
 	return walks
+}
+
+// relapses are points within recoveries, which are looked at first.
+func (c *campaign) relapses(walks []walk) []point {
+	var first []point
+	for _, w := range walks {
+		if oneOf(w.shape, "everything rm broken") {
+			first = append(first, firsts(w)...)
+		}
+	}
+	lists := make([][]point, len(first))
+	c.each(len(first), func(r *rig, i int) {
+		c.Run(first[i].String(), func(t *testing.T) { lists[i] = seconds(first[i], c.play(t, r, first[i]).recovery) })
+	})
+	return slices.Concat(lists...)
 }
 
 func (c *campaign) run(points []point) {

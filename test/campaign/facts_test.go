@@ -80,7 +80,20 @@ func fields(v any) (map[string]any, error) {
 		return nil, err
 	}
 	var m map[string]any
-	return m, json.Unmarshal(raw, &m)
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, err
+	}
+	// The engine shows what nobody has set sometimes as nothing, sometimes as empty.
+	maps.DeleteFunc(m, func(_ string, value any) bool {
+		switch v := value.(type) {
+		case []any:
+			return len(v) == 0
+		case map[string]any:
+			return len(v) == 0
+		}
+		return value == nil
+	})
+	return m, nil
 }
 
 // scene is the engine's side of a point before its update.

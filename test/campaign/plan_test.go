@@ -1,6 +1,7 @@
 package campaign_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -82,6 +83,11 @@ func programPoints(w walk) []point {
 			add(point{death: command, at: at, again: true})
 		}
 	}
+	if oneOf(w.shape, "plain") {
+		for _, at := range w.done() {
+			add(point{death: asker, at: at})
+		}
+	}
 	return all
 }
 
@@ -99,20 +105,54 @@ func enginePoints(w walk, turn int) []point {
 	return all
 }
 
-// short is a spread that touches every step and every kind of death.
-func short(walks []walk) []point {
+// firsts are the points after which recovery has something to do: one in
+// each step, where there is the most to undo or to finish.
+func firsts(w walk) []point {
+	last := map[string]instant{}
+	for _, at := range w.changes() {
+		if at.Step != "pull" && (at.Step == "finish") == (at.Side == before) {
+			last[at.Step] = at
+		}
+	}
 	var all []point
-	ways := []death{command, server, command, command}
-	turn := 0
+	for _, step := range slices.Sorted(maps.Keys(last)) {
+		all = append(all, point{shape: w.shape, death: command, at: last[step]})
+	}
+	return all
+}
+
+// seconds are deaths within the recovery that followed a first.
+func seconds(first point, recovery []instant) []point {
+	ways := []death{command, engineKilled, command, bothKilled}
+	var all []point
+	for _, at := range (walk{instants: recovery}).changes() {
+		p := first
+		p.second, p.then = at, ways[len(all)%len(ways)]
+		all = append(all, p)
+	}
+	return all
+}
+
+// short is a spread that touches every step and every kind of death: within
+// each step one request that changes something, before it or after it, and
+// steps that change nothing by the journal.
+func short(walks []walk) []point {
+	ways := []death{command, server, engineKilled, command, bothKilled, asker, command, engineEnded, command, bothEnded}
+	var all []point
 	for _, w := range walks {
 		steps := map[string]bool{}
 		for _, at := range w.changes() {
-			if steps[at.Step] || (at.Side == before) == (turn%2 == 0) {
+			n := len(all)
+			if steps[at.Step] || (at.Side == before) == (n%2 == 0) {
 				continue
 			}
 			steps[at.Step] = true
-			all = append(all, point{shape: w.shape, death: ways[turn%len(ways)], at: at, again: turn%4 == 3})
-			turn++
+			all = append(all, point{shape: w.shape, death: ways[n%len(ways)], at: at, again: n%len(ways) == 3})
+		}
+		for _, s := range w.steps {
+			if !steps[s.Name] {
+				all = append(all, point{shape: w.shape, death: command, moment: s.Name + " running"})
+			}
 		}
 	}
 	return all

@@ -21,6 +21,7 @@ const (
 	nobody       death = "nobody"
 	command      death = "program"          // the update command, by SIGKILL
 	server       death = "server"           // the server that a command has asked, by SIGKILL
+	asker        death = "asker"            // the command that has asked a server, by SIGKILL; the server lives on
 	engineKilled death = "engine"           // by SIGKILL; the program lives on
 	engineEnded  death = "engine-ended"     // by SIGTERM; the program lives on
 	bothKilled   death = "both"             // program and engine by SIGKILL
@@ -41,7 +42,8 @@ type point struct {
 	at     instant // of an engine request, or
 	moment string  // of the journal alone: "stop done"
 	again  bool    // by the same update command, not the server
-	second instant // recovery is killed here too
+	second instant // within the recovery there is another death here
+	then   death   // … and this is whose
 }
 
 func (p point) String() string {
@@ -52,8 +54,8 @@ func (p point) String() string {
 	case name == "":
 		name = p.at.String()
 	}
-	if p.second.What != "" {
-		name += ", then " + p.second.String()
+	if p.then != "" {
+		name += ", then " + string(p.then) + " " + p.second.String()
 	}
 	if p.again {
 		name += ", updated again"
@@ -71,8 +73,11 @@ type run struct {
 	trap     *trap
 	programs []*process
 	at       *operation // as the journal showed it at the time of death
-	holder   bool       // there was a container that keeps volumes
+	engineAt *operation // … when the engine ended
+	ended    bool       // the engine has
+	holder   bool       // there was a container then that keeps volumes
 	requests []instant  // of the program, until its end
+	recovery []instant  // of the one that was started again
 	found    found
 	records  []*operation
 }
@@ -129,7 +134,7 @@ func (u *run) judge(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if u.point.death.engine() {
+	if u.ended {
 		_ = u.until(ctx, look)
 	} else {
 		err = look()
@@ -147,15 +152,15 @@ func untouched(position string) bool {
 }
 
 func (u *run) leave() leave {
-	s, early := u.point.shape, untouched(u.at.position())
-	l := leave{touched: !u.point.death.program() || u.point.death.engine() || !early || u.point.again}
-	if !u.point.death.engine() {
+	s := u.point.shape
+	l := leave{touched: !u.point.death.program() || u.ended || !untouched(u.at.position()) || u.point.again}
+	if !u.ended {
 		return l
 	}
-	unknown := u.at == nil || !u.at.Planned // nobody has written down how it was
-	l.down = unknown && (s.host.RestartPolicy.Name == "" || s.host.RestartPolicy.Name == "no")
+	unknown := u.engineAt == nil || !u.engineAt.Planned // nobody has written down how it was
+	l.down = unknown && s.host.RestartPolicy.Name == "no"
 	l.gone = unknown && s.host.AutoRemove
-	l.volumes = s.host.AutoRemove && early && !u.holder
+	l.volumes = s.host.AutoRemove && untouched(u.at.position()) && !u.holder
 	return l
 }
 
@@ -178,25 +183,27 @@ func (u *run) strike(ctx context.Context) error {
 	if err := u.reach(ctx, main, u.trap); err != nil || p.death == nobody {
 		return err
 	}
-	if p.death.engine() {
-		all, err := u.containers(ctx)
-		if err != nil {
-			return err
-		}
-		_, u.holder = all[p.shape.name+".wd-hold"]
-	}
 	if p.death.program() {
 		main.kill()
+	}
+	if p.death == asker {
+		u.programs[1].kill()
 	}
 	if u.at, err = u.journal.last(ctx); err != nil {
 		return err
 	}
 	u.requests = u.proxy.requests()
-	if p.death.engine() {
-		return u.endEngine(ctx)
+	return u.release(ctx, u.trap, p.death)
+}
+
+// release ends the engine if it is to die, and lets go of the held request:
+// it goes on only if both ends of it live.
+func (u *run) release(ctx context.Context, t *trap, d death) error {
+	if d.engine() {
+		return u.endEngine(ctx, t, d)
 	}
-	if u.trap != nil {
-		u.trap.free <- false
+	if t != nil {
+		t.free <- d == asker
 	}
 	return nil
 }
@@ -218,7 +225,7 @@ func (u *run) watch(t *trap) {
 // update starts the program that updates: the command, or a server that a
 // command asks.
 func (u *run) update(ctx context.Context) (*process, error) {
-	if u.point.death != server {
+	if u.point.death != server && u.point.death != asker {
 		return u.start("update", u.point.shape.name)
 	}
 	main, err := u.serve(ctx)
@@ -303,20 +310,30 @@ func (u *run) there() func(*operation) bool {
 }
 
 // endEngine ends the engine under the held request and starts it again.
-func (u *run) endEngine(ctx context.Context) error {
-	end := u.engine.Kill
-	if u.point.death == engineEnded || u.point.death == bothEnded {
-		end = u.engine.Stop
+func (u *run) endEngine(ctx context.Context, t *trap, d death) (err error) {
+	all, err := u.containers(ctx)
+	if err != nil {
+		return err
+	}
+	_, u.holder = all[u.point.shape.name+".wd-hold"]
+	u.ended = true
+	if u.engineAt, err = u.journal.last(ctx); err != nil {
+		return err
+	}
+	crash := d == engineKilled || d == bothKilled
+	end := u.engine.Stop
+	if crash {
+		end = u.engine.Kill
 	}
 	if err := end(ctx); err != nil {
 		return err
 	}
-	u.proxy.close()
-	u.trap.free <- false
+	u.proxy.close(crash)
+	t.free <- false
 	if err := u.engine.Start(ctx); err != nil {
 		return err
 	}
-	return u.proxy.open(ctx)
+	return u.proxy.open()
 }
 
 // resume starts the program again, or lets the one that lives come to its end.
@@ -325,26 +342,25 @@ func (u *run) resume(ctx context.Context) error {
 	switch {
 	case p.death == nobody:
 		return nil
+	case p.death == asker:
+		return u.settle(ctx, u.programs[0])
 	case !p.death.program():
 		return u.survive(ctx)
-	case p.second.What != "":
-		if err := u.recoverAndDie(ctx); err != nil {
-			return err
-		}
+	case p.then != "":
+		return u.relapse(ctx)
+	case !p.again:
+		return u.recover(ctx)
 	}
-	if p.again {
-		again, err := u.start("update", p.shape.name)
-		if err != nil {
-			return err
-		}
-		if err := again.wait(ctx, time.Minute); err != nil {
-			u.found.say("%v", err)
-		} else if !p.shape.broken && again.cmd.ProcessState.ExitCode() != 0 {
-			u.found.say("the update that was started again fails")
-		}
-		return nil
+	again, err := u.start("update", p.shape.name)
+	if err != nil {
+		return err
 	}
-	return u.recover(ctx)
+	if err := again.wait(ctx, time.Minute); err != nil {
+		u.found.say("%v", err)
+	} else if !p.shape.broken && again.cmd.ProcessState.ExitCode() != 0 {
+		u.found.say("the update that was started again fails")
+	}
+	return nil
 }
 
 // survive lets the program that the engine left alone end its operation.
@@ -364,14 +380,19 @@ func (u *run) survive(ctx context.Context) error {
 	return u.recover(ctx)
 }
 
-// recover starts a server, which has only to resolve what was left, and ends
-// it again in an orderly way.
+// recover starts a server, which has only to resolve what was left.
 func (u *run) recover(ctx context.Context) error {
 	u.watch(nil)
 	p, err := u.serve(ctx)
 	if err != nil {
 		return err
 	}
+	return u.settle(ctx, p)
+}
+
+// settle waits until a server has ended the operation, and ends it in an
+// orderly way.
+func (u *run) settle(ctx context.Context, p *process) error {
 	limit, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if u.at != nil {
@@ -380,6 +401,7 @@ func (u *run) recover(ctx context.Context) error {
 			u.found.say("recovery: %v", err)
 		}
 	}
+	u.recovery = u.proxy.requests()
 	if err := p.terminate(ctx); err != nil {
 		u.found.say("%v", err)
 	} else if p.cmd.ProcessState.ExitCode() != 0 {
@@ -388,8 +410,8 @@ func (u *run) recover(ctx context.Context) error {
 	return nil
 }
 
-// recoverAndDie starts a server and kills it in the middle of its recovery.
-func (u *run) recoverAndDie(ctx context.Context) error {
+// relapse starts a server and brings the second death into its recovery.
+func (u *run) relapse(ctx context.Context) error {
 	t := &trap{at: u.point.second, hit: make(chan struct{}), free: make(chan bool, 1)}
 	u.watch(t)
 	p, err := u.start("serve")
@@ -399,9 +421,16 @@ func (u *run) recoverAndDie(ctx context.Context) error {
 	if err := u.reach(ctx, p, t); err != nil {
 		return err
 	}
-	p.kill()
-	t.free <- false
-	return nil
+	if u.point.then.program() {
+		p.kill()
+	}
+	if err := u.release(ctx, t, u.point.then); err != nil {
+		return err
+	}
+	if u.point.then.program() {
+		return u.recover(ctx)
+	}
+	return u.settle(ctx, p)
 }
 
 // report is everything that is known of a point.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ type proxy struct {
 
 	mu       sync.Mutex // guards what follows
 	server   *http.Server
+	listener *net.UnixListener
 	position func() string
 	names    *strings.Replacer // what is unlike from run to run -> what it is
 	known    []string          // the pairs of names
@@ -87,8 +89,11 @@ func newProxy(engine, socket string) *proxy {
 }
 
 // open listens. An engine that was away is back for the program.
-func (p *proxy) open(ctx context.Context) error {
-	l, err := new(net.ListenConfig).Listen(ctx, "unix", p.socket)
+func (p *proxy) open() error {
+	if err := os.Remove(p.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("proxy: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: p.socket, Net: "unix"})
 	if err != nil {
 		return fmt.Errorf("proxy: %w", err)
 	}
@@ -107,15 +112,17 @@ func (p *proxy) open(ctx context.Context) error {
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.server = server
+	p.server, p.listener = server, l
 	go func() { _ = server.Serve(l) }() // ends by close
 	return nil
 }
 
-// close breaks all connections off and takes the socket away.
-func (p *proxy) close() {
+// close breaks all connections off. The socket stays in the folder after a
+// crash, and goes with an orderly end.
+func (p *proxy) close(crash bool) {
 	p.mu.Lock()
 	server := p.server
+	p.listener.SetUnlinkOnClose(!crash)
 	p.mu.Unlock()
 	_ = server.Close()
 	p.transport.CloseIdleConnections()

@@ -85,8 +85,8 @@ func (g *ground) newRig(t *testing.T, number int) *rig {
 	r.dir = filepath.Join(g.dir, fmt.Sprint(number))
 	r.must(t, os.Mkdir(r.dir, 0o700))
 	r.proxy = newProxy(strings.TrimPrefix(r.engine.Host(), "unix://"), filepath.Join(r.dir, "docker.sock"))
-	r.must(t, r.proxy.open(t.Context()))
-	t.Cleanup(r.proxy.close)
+	r.must(t, r.proxy.open())
+	t.Cleanup(func() { r.proxy.close(false) })
 	for name, subnet := range map[string]string{frontNet: frontSubnet, backNet: backSubnet} {
 		testbed.Must(r.api.NetworkCreate(t.Context(), name, client.NetworkCreateOptions{
 			IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: netip.MustParsePrefix(subnet)}}},
