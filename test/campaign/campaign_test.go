@@ -31,14 +31,16 @@ func TestKilledAnywhere(t *testing.T) {
 	walks := c.walk(all)
 	points := short(walks)
 	if chosen != "" {
-		points = append(whole(walks), c.relapses(walks)...)
+		points = append(whole(walks), c.relapses(walks, chosen)...)
+		points = slices.DeleteFunc(points, func(p point) bool {
+			return c.tally.played(p) || chosen != "whole" && !strings.Contains(p.String(), chosen)
+		})
 	}
-	if chosen != "" && chosen != "whole" {
-		points = named(points, chosen)
-	}
-	c.run(points)
-	c.tally.covered(t, walks, points)
-	t.Logf("%d points in %s, on Docker %s\n%s", len(points), time.Since(began).Round(time.Second), c.rigs[0].engine.Version(), c.tally)
+	c.each(len(points), func(r *rig, i int) {
+		c.Run(points[i].String(), func(t *testing.T) { c.play(t, r, points[i]) })
+	})
+	c.tally.covered(t, walks, chosen)
+	t.Logf("%d points in %s, on Docker %s\n%s", c.tally.all(), time.Since(began).Round(time.Second), c.rigs[0].engine.Version(), c.tally)
 }
 
 func chooseShapes(chosen string) []shape {
@@ -47,16 +49,6 @@ func chooseShapes(chosen string) []shape {
 		switch name, _, one := strings.Cut(chosen, "/"); {
 		case chosen == "whole", chosen == "" && oneOf(s, "everything rm"), one && name == s.name, chosen != "" && !one:
 			list = append(list, s)
-		}
-	}
-	return list
-}
-
-func named(points []point, part string) []point {
-	var list []point
-	for _, p := range points {
-		if strings.Contains(p.String(), part) {
-			list = append(list, p)
 		}
 	}
 	return list
@@ -106,24 +98,21 @@ func (c *campaign) walk(all []shape) []walk {
 }
 
 // relapses are points within recoveries, which are looked at first.
-func (c *campaign) relapses(walks []walk) []point {
+func (c *campaign) relapses(walks []walk, chosen string) []point {
 	var first []point
 	for _, w := range walks {
 		if oneOf(w.shape, "everything rm broken") {
 			first = append(first, firsts(w)...)
 		}
 	}
+	if one, _, ok := strings.Cut(chosen, ", then "); ok {
+		first = slices.DeleteFunc(first, func(p point) bool { return p.String() != one })
+	}
 	lists := make([][]point, len(first))
 	c.each(len(first), func(r *rig, i int) {
 		c.Run(first[i].String(), func(t *testing.T) { lists[i] = seconds(first[i], c.play(t, r, first[i]).recovery) })
 	})
 	return slices.Concat(lists...)
-}
-
-func (c *campaign) run(points []point) {
-	c.each(len(points), func(r *rig, i int) {
-		c.Run(points[i].String(), func(t *testing.T) { c.play(t, r, points[i]) })
-	})
 }
 
 // tries is how often a point is played until the journal is caught at its

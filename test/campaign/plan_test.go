@@ -24,7 +24,7 @@ func (w walk) within(keep func(instant) bool) []instant {
 	return list
 }
 
-// changes are both sides of every request that changes something.
+// changes are all sides of every request that changes something.
 func (w walk) changes() []instant { return w.within(func(at instant) bool { return at.changes() }) }
 
 // done are those that the engine has carried out.
@@ -143,7 +143,7 @@ func short(walks []walk) []point {
 		steps := map[string]bool{}
 		for _, at := range w.changes() {
 			n := len(all)
-			if steps[at.Step] || (at.Side == before) == (n%2 == 0) {
+			if steps[at.Step] || at.Side != []string{before, amid, after}[n%3] {
 				continue
 			}
 			steps[at.Step] = true

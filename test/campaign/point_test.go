@@ -170,7 +170,7 @@ func (u *run) strike(ctx context.Context) error {
 	if p.moment == "" {
 		u.trap = &trap{at: p.at, hit: make(chan struct{}), free: make(chan bool, 1)}
 	}
-	if p.at.Side == during {
+	if p.at.Side == amid && p.at.Step == "pull" {
 		// A pull takes its time then.
 		remove := u.reg.Inject(testbed.Fault{Path: path.Join("/v2", p.shape.name, "blobs/*"), Latency: 2 * time.Second})
 		defer remove()

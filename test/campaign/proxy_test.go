@@ -10,12 +10,14 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // proxy is a unix socket between the program and its engine. It knows every
@@ -46,12 +48,12 @@ type call struct {
 type instant struct {
 	call
 	N    int    // from 1
-	Side string // before, during, after
+	Side string // before, amid, after
 }
 
 const (
 	before = "before" // the engine has not got it yet
-	during = "during" // a pull is under way
+	amid   = "amid"   // the engine is at it
 	after  = "after"  // the engine has done it, the program doesn't know
 )
 
@@ -82,7 +84,8 @@ var errDropped = errors.New("dropped")
 func newProxy(engine, socket string) *proxy {
 	return &proxy{socket: socket, transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", engine)
+			conn, err := new(net.Dialer).DialContext(ctx, "unix", engine)
+			return &engineConn{Conn: conn}, err
 		},
 		DisableCompression: true,
 	}}
@@ -156,7 +159,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := p.pass(r.Context(), at, before); err != nil {
 		return nil, err
 	}
-	res, err := p.transport.RoundTrip(r)
+	res, err := p.send(r, at)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +177,53 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return res, nil
+}
+
+// send passes a request on. That the engine is at it is known from its last
+// byte having been sent; a pull tells by itself.
+func (p *proxy) send(r *http.Request, at instant) (*http.Response, error) {
+	if !at.changes() || strings.HasSuffix(r.URL.Path, "/images/create") {
+		return p.transport.RoundTrip(r)
+	}
+	sent := make(chan struct{})
+	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if conn, ok := i.Conn.(*engineConn); ok {
+			conn.sent.Store(&sent)
+		}
+	}}
+	type answer struct {
+		*http.Response
+		error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		res, err := p.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+		answered <- answer{res, err}
+	}()
+	select {
+	case <-sent:
+	case a := <-answered:
+		return a.Response, a.error
+	}
+	if err := p.pass(r.Context(), at, amid); err != nil {
+		return nil, err // with the request's context its connection ends
+	}
+	a := <-answered
+	return a.Response, a.error
+}
+
+// engineConn tells when something has been sent.
+type engineConn struct {
+	net.Conn
+	sent atomic.Pointer[chan struct{}]
+}
+
+func (c *engineConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if sent := c.sent.Swap(nil); sent != nil {
+		close(*sent)
+	}
+	return n, err
 }
 
 func versionPrefix(path string) string {
@@ -250,7 +300,7 @@ func (b *pulled) Read(buf []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buf)
 	if !b.begun && bytes.Contains(buf[:n], []byte("Pulling fs layer")) {
 		b.begun = true
-		if err := b.proxy.pass(b.ctx, b.at, during); err != nil {
+		if err := b.proxy.pass(b.ctx, b.at, amid); err != nil {
 			return 0, err
 		}
 	}

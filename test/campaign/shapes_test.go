@@ -25,6 +25,7 @@ type shape struct {
 	port    string   // published; the container serves its image's payload there
 	stopped bool     // by hand, and to stay so
 	broken  bool     // the new release ends at once
+	slow    bool     // to stop: it takes a second
 }
 
 const (
@@ -45,13 +46,13 @@ func shapes() []shape {
 	return []shape{
 		{name: "plain", host: policy("no")},
 		{name: "health", host: policy("no"), health: true},
-		{name: "always", host: policy("always"), volumes: anonymous, data: anonymous},
+		{name: "always", slow: true, host: policy("always"), volumes: anonymous, data: anonymous},
 		{name: "unless-stopped", host: policy("unless-stopped")},
 		{name: "volume", host: container.HostConfig{RestartPolicy: no, Mounts: named}, data: []string{"/named"}},
 		{name: "port", host: policy("no"), port: port},
 		{name: "networks", host: policy("no"), front: true, back: true},
 		{name: "stopped", host: policy("unless-stopped"), stopped: true, volumes: anonymous, data: anonymous},
-		{name: "rm", host: container.HostConfig{RestartPolicy: no, AutoRemove: true}, volumes: anonymous, data: anonymous},
+		{name: "rm", slow: true, host: container.HostConfig{RestartPolicy: no, AutoRemove: true}, volumes: anonymous, data: anonymous},
 		{name: "rm-everything", host: container.HostConfig{RestartPolicy: no, AutoRemove: true, Mounts: named}, health: true, volumes: anonymous,
 			data: []string{"/anonymous", "/named"}, front: true, back: true, port: port},
 		{name: "everything", host: container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}, Mounts: named},
@@ -71,6 +72,9 @@ func (s shape) image(release string) testbed.ImageOptions {
 	o := testbed.ImageOptions{Payload: s.payload(release), Volumes: s.volumes}
 	if s.health {
 		o.Healthcheck = &v1.HealthConfig{Test: []string{"CMD", "true"}, Interval: 300 * time.Millisecond, Timeout: 5 * time.Second, Retries: 3}
+	}
+	if s.slow {
+		o.Cmd = []string{"sh", "-c", "trap 'sleep 1; exit 0' TERM; sleep 100000 & wait"}
 	}
 	if s.port != "" {
 		o.Cmd = testbed.Stoppable("httpd", "-f", "-p", "80", "-h", "/")
