@@ -341,6 +341,13 @@ func (f *fakes) Update(ctx context.Context, r api.UpdateRequest) (store.Operatio
 	return f.operation(ctx, "update", nameOf(r.ContainerID), r.Actor)
 }
 
+func (f *fakes) Rollback(ctx context.Context, r api.UpdateRequest) (store.Operation, error) {
+	if err := f.note("rollback %s by %s", nameOf(r.ContainerID), r.Actor); err != nil {
+		return store.Operation{}, err
+	}
+	return f.operation(ctx, "rollback", nameOf(r.ContainerID), r.Actor)
+}
+
 func (f *fakes) UpdateAll(ctx context.Context, r api.RunRequest) (api.Run, error) {
 	if err := f.note("run %v dry=%v by %s", names(r.ContainerIDs), r.DryRun, r.Actor); err != nil {
 		return api.Run{}, err

@@ -58,6 +58,23 @@ func (s *server) updateContainer(ctx context.Context, in *updateIn) (*operationO
 	return s.operationOut(ctx, op, in.Wait.Duration)
 }
 
+type rollbackIn struct {
+	ContainerPath
+	WaitQuery
+}
+
+func (s *server) rollbackContainer(ctx context.Context, in *rollbackIn) (*operationOut, error) {
+	status, err := s.find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	op, err := s.Updates.Rollback(ctx, UpdateRequest{ContainerID: status.ID, Actor: callerOf(ctx).Username})
+	if err != nil {
+		return nil, err
+	}
+	return s.operationOut(ctx, op, in.Wait.Duration)
+}
+
 type runIn struct {
 	WaitQuery
 

@@ -38,6 +38,11 @@ type Updates interface {
 	// Errors: ErrUnknownContainer, *BusyError (an operation of another kind),
 	// *RefusedError, ErrEngineUnavailable.
 	Update(ctx context.Context, r UpdateRequest) (store.Operation, error)
+	// Rollback starts the way back to the image that a container ran before,
+	// or gives it if it is under way.
+	//
+	// Errors: as Update; a *RefusedError also if there is no such image.
+	Rollback(ctx context.Context, r UpdateRequest) (store.Operation, error)
 	// UpdateAll starts what policy allows, and says why it left the others out.
 	UpdateAll(ctx context.Context, r RunRequest) (Run, error)
 }

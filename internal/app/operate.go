@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/api"
@@ -32,6 +33,7 @@ type updateArgs struct {
 	Names  []string `json:"names"` // ids, prefixes or names; none: all
 	Force  bool     `json:"force"`
 	DryRun bool     `json:"dryRun"`
+	Back   bool     `json:"back"` // to the images that they ran before
 }
 
 // plan says which containers would be updated and why the others wouldn't.
@@ -71,8 +73,14 @@ func (o operator) run(ctx context.Context, args updateArgs, actor string, allowe
 		return api.Run{}, err
 	}
 	run := api.Run{Operations: []store.Operation{}, Skipped: left}
-	for _, c := range do {
-		r := request(c, actor)
+	requests := make([]updater.Request, len(do))
+	for i, c := range do {
+		requests[i] = request(c, actor)
+	}
+	if requests, err = o.updater.Order(ctx, requests); err != nil {
+		return api.Run{}, err
+	}
+	for _, r := range requests {
 		op := r.Operation()
 		if !args.DryRun {
 			if op, err = o.updater.Update(ctx, r); err != nil {
@@ -84,14 +92,54 @@ func (o operator) run(ctx context.Context, args updateArgs, actor string, allowe
 	return run, nil
 }
 
-// command scans, runs and waits for the end of everything, telling watch of
-// each change of an operation. Somebody waits for the answer, so the scan is
-// past the cache: what was pushed a moment ago counts.
-func (o operator) command(ctx context.Context, args updateArgs, progress scanner.Progress, watch func(store.Operation)) (api.Run, error) {
+// rollback queues one container's way back.
+func (o operator) rollback(ctx context.Context, name, actor string) (store.Operation, error) {
+	c, err := find(o.scanner.Latest(), name)
+	if err != nil {
+		return store.Operation{}, err
+	}
+	if id, under := o.updater.Of(c.ID); under {
+		op, err := o.updater.Operation(ctx, id)
+		if err == nil && op.Kind != updater.KindRollback {
+			err = &api.BusyError{Container: c.Name, OperationID: id}
+		}
+		return op, err
+	}
+	op, err := o.updater.Rollback(ctx, request(c, actor))
+	if errors.Is(err, updater.ErrNothingKept) {
+		err = &api.RefusedError{Code: updater.CodeNothingKept, Reason: err.Error()}
+	}
+	return op, ported(err, api.ErrUnknownContainer)
+}
+
+// begin scans and queues what a command asks for. Somebody waits for the
+// answer, so the scan is past the cache: what was pushed a moment ago counts.
+// The way back needs no registry.
+func (o operator) begin(ctx context.Context, args updateArgs, progress scanner.Progress) (api.Run, error) {
+	if args.Back {
+		if err := o.scanner.Refresh(ctx); err != nil {
+			return api.Run{}, err
+		}
+		run := api.Run{Skipped: []api.LeftOut{}}
+		for _, name := range args.Names {
+			op, err := o.rollback(ctx, name, actorCommand)
+			if err != nil {
+				return run, err
+			}
+			run.Operations = append(run.Operations, op)
+		}
+		return run, nil
+	}
 	if _, err := o.scanner.Scan(ctx, scanner.Options{Fresh: true, Progress: progress}); err != nil {
 		return api.Run{}, err
 	}
-	run, err := o.run(ctx, args, actorCommand, maySweep)
+	return o.run(ctx, args, actorCommand, maySweep)
+}
+
+// command scans, runs and waits for the end of everything, telling watch of
+// each change of an operation.
+func (o operator) command(ctx context.Context, args updateArgs, progress scanner.Progress, watch func(store.Operation)) (api.Run, error) {
+	run, err := o.begin(ctx, args, progress)
 	if err != nil || args.DryRun {
 		return run, err
 	}

@@ -112,7 +112,7 @@ const keepOperations = 5000
 func updating(cfg *config.Config) updater.Settings {
 	return updater.Settings{
 		Concurrency: cfg.Update.Concurrency, RemoveOld: cfg.Update.RemoveOldContainer,
-		HealthTimeout: cfg.Update.HealthTimeout, StableFor: cfg.Update.StableFor, Keep: keepOperations,
+		HealthTimeout: cfg.Update.HealthTimeout, StableFor: cfg.Update.StableFor, Keep: keepOperations, KeepImages: cfg.Update.KeepImages,
 	}
 }
 

@@ -29,13 +29,18 @@ func (p ports) Update(ctx context.Context, r api.UpdateRequest) (store.Operation
 	if err != nil {
 		return store.Operation{}, err
 	}
-	if id, busy := p.updater.Busy(c.ID); busy {
+	if id, under := p.updater.Of(c.ID); under {
 		return p.updater.Operation(ctx, id)
 	}
 	if refused := mayByHand(c, r.Force); refused != nil {
 		return store.Operation{}, refused
 	}
 	return p.updater.Update(ctx, request(c, r.Actor))
+}
+
+// Rollback implements api.Updates.
+func (p ports) Rollback(ctx context.Context, r api.UpdateRequest) (store.Operation, error) {
+	return p.operator.rollback(ctx, r.ContainerID, r.Actor)
 }
 
 // UpdateAll implements api.Updates.

@@ -14,6 +14,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
 // ExitSome says that some of several updates didn't succeed.
@@ -36,7 +37,27 @@ func runUpdate(ctx context.Context, p Program, args []string) int {
 		p.complain("update takes -all, or names of containers")
 		return ExitUsage
 	}
-	cfg, ok := p.configured(*file)
+	return p.operate(ctx, *file, a, *asJSON)
+}
+
+// runRollback gives one container the image back that it ran before.
+func runRollback(ctx context.Context, p Program, args []string) int {
+	set, file := p.flags("rollback")
+	asJSON := set.Bool("json", false, "print JSON on standard output and nothing else there")
+	names, code, ok := p.parseNames(set, args)
+	if !ok {
+		return code
+	}
+	if len(names) != 1 {
+		p.complain("rollback takes the name of one container")
+		return ExitUsage
+	}
+	return p.operate(ctx, *file, updateArgs{Names: names, Back: true}, *asJSON)
+}
+
+// operate does what was asked for, and says how it went.
+func (p Program) operate(ctx context.Context, file string, a updateArgs, asJSON bool) int {
+	cfg, ok := p.configured(file)
 	if !ok {
 		return ExitUsage
 	}
@@ -46,7 +67,7 @@ func runUpdate(ctx context.Context, p Program, args []string) int {
 	if err != nil {
 		return p.failed(ctx, err)
 	}
-	if err := p.printRun(run, a.DryRun, *asJSON); err != nil {
+	if err := p.printRun(run, a.DryRun, asJSON); err != nil {
 		p.complain("%v", err)
 		return ExitFailed
 	}
@@ -171,6 +192,9 @@ func outcome(op store.Operation, dryRun bool) string {
 	case store.Succeeded:
 		if op.DowntimeMs == 0 && len(op.Steps) <= 2 {
 			return "nothing new"
+		}
+		if op.Kind == updater.KindRollback {
+			return "back"
 		}
 		return "updated"
 	case store.RolledBack:

@@ -44,6 +44,7 @@ type Client struct {
 	log     *zap.Logger
 
 	userAgent string
+	relations atomic.Pointer[map[string][]Relation] // by container id: see Relations
 }
 
 // New prepares a client. Nothing is sent yet: an engine that isn't there

@@ -76,7 +76,7 @@ func (s *Scanner) localBuild(sub *subject) bool {
 // been asked.
 func (s *Scanner) judge(sub *subject, a *answer, rules policy.Rules) ContainerStatus {
 	st := describe(sub)
-	st.StartedAt = s.started(sub.ID)
+	st.StartedAt, st.Previous = s.started(sub.ID), s.previous(sub)
 	st.Policy = policy.Decide(rules, s.facts(sub, ""))
 	st.LocalDigest = s.localDigest(sub)
 	switch {

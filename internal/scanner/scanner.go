@@ -67,6 +67,7 @@ type Scanner struct {
 	startedAt map[string]time.Time           // by container id, told by events
 	endedAt   map[string]time.Time           // … of late, and not started since
 	bad       map[[2]string]store.BadRelease // by container's name and digest
+	kept      map[string][]store.Kept        // by container's name, newest first
 	firstSeen map[[2]string]time.Time        // of releases, by reference and digest
 	scannedAt time.Time
 	following bool // events keep the cache honest
@@ -137,6 +138,7 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	began := s.now()
 	settings, listings := s.begin()
 	s.readQuarantine(ctx)
+	s.readKept(ctx)
 	subjects, err := s.discover(ctx, settings.IncludeStopped)
 	if err != nil {
 		return Result{}, err
@@ -261,6 +263,34 @@ func (s *Scanner) readQuarantine(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bad = bad
+}
+
+// readKept takes over which images containers can be rolled back to.
+func (s *Scanner) readKept(ctx context.Context) {
+	list, err := s.store.Kept(ctx, "")
+	if err != nil {
+		s.log.Warn("kept images could not be read", logging.Err(err))
+		return
+	}
+	kept := map[string][]store.Kept{}
+	for _, k := range list {
+		kept[k.Container] = append(kept[k.Container], k)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = kept
+}
+
+// previous gives the image that a container would be rolled back to, or nil.
+func (s *Scanner) previous(sub *subject) *Previous {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.kept[sub.Name] {
+		if k.ImageID != sub.ImageID {
+			return &Previous{ImageID: k.ImageID, Digest: k.Digest, ReplacedAt: k.At, OperationID: k.Operation}
+		}
+	}
+	return nil
 }
 
 // releaseAge is how long a release has been known; one that isn't known yet

@@ -71,6 +71,7 @@ type ContainerStatus struct {
 	Policy       policy.Decision `json:"policy"`
 	Error        *Error          `json:"error"`
 	Quarantined  *Quarantine     `json:"quarantined"`
+	Previous     *Previous       `json:"previous"` // what a rollback goes to
 	OperationID  *string         `json:"operationId"`
 }
 
@@ -104,6 +105,14 @@ type Quarantine struct {
 	Digest      string    `json:"digest"`
 	Since       time.Time `json:"since"`
 	OperationID string    `json:"operationId"`
+}
+
+// Previous is the image that a container ran before the one that it runs now.
+type Previous struct {
+	ImageID     string    `json:"imageId"`
+	Digest      string    `json:"digest"` // empty: no registry has it
+	ReplacedAt  time.Time `json:"replacedAt"`
+	OperationID string    `json:"operationId"` // that replaced it
 }
 
 // Codes of errors that are found here; registries have their own.

@@ -3,6 +3,7 @@ package updater
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
@@ -19,65 +20,85 @@ const (
 	good
 )
 
-// gate waits until the new container has proved itself: by its health check,
-// or by staying up for a while without one.
-func (u *Updater) gate(ctx context.Context, j *job) (string, error) {
+// gate waits until new containers have proved themselves: by their health
+// checks, or by staying up for a while without one.
+func (u *Updater) gate(ctx context.Context, j *job, waiting []*member) (string, error) {
 	began := time.Now()
-	fresh, err := u.engine.Blueprint(ctx, j.plan.NewID) // its health check may be the new image's
+	var passed []string
+	for _, m := range waiting {
+		how, err := u.pass(ctx, j, m, began)
+		if err != nil {
+			return "", err
+		}
+		if len(waiting) > 1 {
+			how = m.Old.Name + ": " + how
+		}
+		passed = append(passed, how)
+	}
+	return strings.Join(passed, "; "), nil
+}
+
+func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) (how string, err error) {
+	fresh, err := u.engine.Blueprint(ctx, m.now()) // its health check may be the new image's
 	if err != nil {
 		return "", u.wrap(ctx, CodeGone, err)
 	}
-	limit := j.healthLimit(fresh.Health)
-	var passed string
+	limit := j.settings.HealthTimeout
+	if own := j.request.Labels.HealthTimeout; own > 0 && m == &j.plan.member {
+		limit = own
+	}
+	if fresh.Health != nil { // never less than the check itself needs to fail
+		limit = max(limit, fresh.Health.Longest())
+	}
+	var ended bool
 	err = u.until(ctx, func() (bool, error) {
-		state, err := u.engine.Inspect(ctx, j.plan.NewID)
+		state, err := u.engine.Inspect(ctx, m.now())
 		if err != nil {
 			return false, u.wrap(ctx, CodeGone, err)
 		}
-		v, why, err := judge(state, fresh.RestartPolicy, limit, j.settings.StableFor, time.Since(began))
-		passed = why
+		v, why, err := judge(m.Old.Name, state, m.Old.RestartPolicy, limit, j.settings.StableFor, time.Since(began))
+		how, ended = why, v == good && !state.Running
 		return v == good, err
 	})
-	return passed, err
+	if err == nil && ended {
+		err = j.mark(ctx, m, func(m *member) { m.Ended = true })
+	}
+	return how, err
+}
+
+// broken says what is wrong with the new container already, if anything is.
+func (u *Updater) broken(ctx context.Context, j *job) error {
+	state, err := u.engine.Inspect(ctx, j.plan.NewID)
+	if err == nil {
+		_, _, err = judge(j.plan.Old.Name, state, j.plan.Old.RestartPolicy, j.settings.HealthTimeout, j.settings.StableFor, 0)
+	}
+	return u.wrap(ctx, CodeGone, err)
 }
 
 // judge is the gate's rule: state in, verdict out.
 // limit is how long a health check may take, stableFor how long one without a
 // check must be up.
-func judge(s dockercli.ContainerState, policy dockercli.RestartPolicy, limit, stableFor, waited time.Duration) (verdict, string, error) {
+func judge(name string, s dockercli.ContainerState, policy dockercli.RestartPolicy, limit, stableFor, waited time.Duration) (verdict, string, error) {
 	switch {
 	case s.RestartCount > 0 || s.State == "restarting":
-		return wait, "", problem(CodeRestarted, "The new container ended with exit code %d and was restarted.", s.ExitCode)
+		return wait, "", problem(CodeRestarted, "The new container %s ended with exit code %d and was restarted.", name, s.ExitCode)
 	case s.State == "exited" && s.ExitCode == 0 && !policy.Restarts(0):
 		return good, "it ended with exit code 0, as it may", nil
 	case !s.Running:
-		return wait, "", problem(CodeExited, "The new container ended with exit code %d%s.", s.ExitCode, because(s.Error))
+		return wait, "", problem(CodeExited, "The new container %s ended with exit code %d%s.", name, s.ExitCode, because(s.Error))
 	case s.Health == "healthy":
 		return good, "healthy after " + seconds(waited), nil
 	case s.Health == "unhealthy":
-		return wait, "", problem(CodeUnhealthy, "The new container's health check fails: %s", s.HealthOutput)
+		return wait, "", problem(CodeUnhealthy, "The health check of the new container %s fails: %s", name, s.HealthOutput)
 	case s.Health == "starting":
 		if waited > limit {
-			return wait, "", problem(CodeHealthTimeout, "The new container was not healthy within %s. Its last check said: %s", seconds(limit), s.HealthOutput)
+			return wait, "", problem(CodeHealthTimeout, "The new container %s was not healthy within %s. Its last check said: %s", name, seconds(limit), s.HealthOutput)
 		}
 		return wait, "", nil
 	case waited >= stableFor:
 		return good, "up for " + seconds(waited) + " without a restart", nil
 	}
 	return wait, "", nil
-}
-
-// healthLimit is how long a health check may take: what was asked for, but
-// never less than the check itself needs to fail.
-func (j *job) healthLimit(check *dockercli.HealthCheck) time.Duration {
-	limit := j.settings.HealthTimeout
-	if own := j.request.Labels.HealthTimeout; own > 0 {
-		limit = own
-	}
-	if check != nil {
-		limit = max(limit, check.Longest())
-	}
-	return limit
 }
 
 // until looks again and again until done says so, fails, or ctx ends.

@@ -16,20 +16,59 @@ import (
 // plan is what finishing and undoing need to know; it is kept with the
 // operation, in step with its journal.
 type plan struct {
-	Old        dockercli.Blueprint `json:"old"`
-	WasRunning bool                `json:"wasRunning"`
-	OldImage   string              `json:"oldImage"` // id
-	NewImage   string              `json:"newImage"` // id, once pulled
-	Retag      bool                `json:"retag"`    // the reference named the old image before the pull
-	NewID      string              `json:"newId"`    // the new container's, once created
-	Stopped    bool                `json:"stopped"`  // the old one was about to be stopped
-	Passed     bool                `json:"passed"`   // the gate: from here on forward only
-	Removed    bool                `json:"removed"`  // old is to be removed
+	member                             // the container itself
+	Dependents []member                `json:"dependents,omitempty"` // those that its replacement reaches, each after all that it needs
+	Networks   []dockercli.NetworkPlan `json:"networks,omitempty"`   // how theirs were made
+	Previous   string                  `json:"previous,omitempty"`   // id of a container that an earlier update left under the old one's temporary name
+	Back       bool                    `json:"back,omitempty"`       // a rollback: to an image that the reference doesn't name
+	Passed     bool                    `json:"passed"`               // the gate: from here on forward only
+	RemoveOld  bool                    `json:"removed"`              // the old container goes in the end
+	KeepImages int                     `json:"keepImages"`
+}
+
+// member is one container of an operation, and how far it is.
+type member struct {
+	Old      dockercli.Blueprint `json:"old"`
+	Only     bool                `json:"onlyRestart,omitempty"` // it is restarted, not made anew
+	Running  bool                `json:"wasRunning"`
+	Proven   bool                `json:"proven,omitempty"`  // it was fine before, so it has to be again
+	Named    string              `json:"named,omitempty"`   // id of the image that its reference named before
+	NewImage string              `json:"newImage"`          // id of the image that the new one is made of, once known
+	NewID    string              `json:"newId"`             // the new one's, once created
+	Stopped  bool                `json:"stopped"`           // the old one was about to be stopped
+	Ended    bool                `json:"ended,omitempty"`   // the new one has done its work and isn't to be started again
+	Rebuilt  bool                `json:"rebuilt,omitempty"` // on the way back, the old one had to be made anew: it was about to be removed
+	remade   string              // id of the one that was made in the old one's place on the way back
+}
+
+// now is the id of the container that is to run in the end.
+func (m *member) now() string {
+	if m.Only {
+		return m.Old.ID
+	}
+	return m.NewID
+}
+
+// all gives the members in the order in which they start.
+func (p *plan) all() []*member {
+	all := []*member{&p.member}
+	for i := range p.Dependents {
+		all = append(all, &p.Dependents[i])
+	}
+	return all
+}
+
+// backwards gives them in the order in which they stop.
+func (p *plan) backwards() []*member {
+	all := p.all()
+	slices.Reverse(all)
+	return all
 }
 
 // The names that containers have for the length of an update.
-func newName(name string) string { return name + ".wd-new" }
-func oldName(name string) string { return name + ".wd-old" }
+func newName(name string) string  { return name + ".wd-new" }
+func oldName(name string) string  { return name + ".wd-old" }
+func holdName(name string) string { return name + ".wd-hold" }
 
 // job is an operation under way.
 type job struct {
@@ -39,6 +78,7 @@ type job struct {
 	store       *store.Store
 	done        chan struct{}
 	down        time.Time // when the old container was told to stop
+	claimed     bool      // its dependents are its own; the updater's mu guards it
 
 	mu        sync.Mutex // guards what follows
 	operation store.Operation
@@ -54,10 +94,39 @@ func (j *job) snapshot() store.Operation {
 	return o
 }
 
-func (j *job) newID() string {
+// owns reports whether a container is the operation's own.
+func (j *job) owns(containerID string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.plan.NewID
+	return j.request.ContainerID == containerID || j.plan.NewID == containerID
+}
+
+// follow has a waiting job go on with the container that took its own's place.
+func (j *job) follow(containerID string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.request.ContainerID = containerID
+}
+
+// has reports whether a container is in this operation, by its old or its new id.
+func (j *job) has(containerID string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.request.ContainerID == containerID || slices.ContainsFunc(j.plan.all(), func(m *member) bool {
+		return m.Old.ID == containerID || m.NewID == containerID
+	})
+}
+
+// successor gives the id of the container that has taken another's place.
+func (j *job) successor(containerID string) (id string, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, m := range j.plan.all() {
+		if m.Old.ID == containerID && m.NewID != "" && j.operation.State == store.Succeeded {
+			return m.NewID, true
+		}
+	}
+	return "", false
 }
 
 func (j *job) begin(ctx context.Context) error {
@@ -88,26 +157,49 @@ func (j *job) note(ctx context.Context, change func(*plan)) error {
 	}
 	o := j.operation
 	j.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("write the plan: %w", err)
+	if err == nil {
+		err = j.store.SaveOperation(context.WithoutCancel(ctx), o)
 	}
-	return j.store.SaveOperation(context.WithoutCancel(ctx), o)
+	if err != nil {
+		return &Error{Code: CodeStore, Message: fmt.Sprintf("The journal can't be written: %v.", err)}
+	}
+	return nil
+}
+
+// mark is note for one member.
+func (j *job) mark(ctx context.Context, m *member, change func(*member)) error {
+	return j.note(ctx, func(*plan) { change(m) })
 }
 
 // step writes a step down, does it, and writes down how it went.
 func (j *job) step(ctx context.Context, name string, do func(context.Context) (detail string, err error)) error {
+	return j.journal(ctx, name, do, false)
+}
+
+// lastStep is a step that must be done even if it can't be written down: what
+// has begun must come to an end.
+func (j *job) lastStep(ctx context.Context, name string, do func(context.Context) (detail string, err error)) error {
+	return j.journal(ctx, name, do, true)
+}
+
+func (j *job) journal(ctx context.Context, name string, do func(context.Context) (detail string, err error), anyway bool) error {
 	keep := context.WithoutCancel(ctx)
 	n, step := j.push(name)
-	if err := j.store.SaveStep(keep, j.operation.ID, n, step); err != nil {
-		return &Error{Code: CodeStore, Message: err.Error()}
+	save := func(step store.Step) error {
+		if err := j.store.SaveStep(keep, j.operation.ID, n, step); err != nil && !anyway {
+			return &Error{Code: CodeStore, Message: fmt.Sprintf("The journal can't be written: %v.", err)}
+		}
+		return nil
+	}
+	if err := save(step); err != nil {
+		return err
 	}
 	detail, err := do(ctx)
 	if ctx.Err() != nil && err != nil {
 		return err // what became of it, recovery will see
 	}
-	step = j.close(n, detail, err)
-	if saveErr := j.store.SaveStep(keep, j.operation.ID, n, step); err == nil && saveErr != nil {
-		return &Error{Code: CodeStore, Message: saveErr.Error()}
+	if saveErr := save(j.close(n, detail, err)); err == nil {
+		err = saveErr
 	}
 	return err
 }

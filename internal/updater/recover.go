@@ -20,7 +20,10 @@ import (
 // recorded as failed and doesn't keep the others.
 func (u *Updater) Recover(ctx context.Context) error {
 	unfinished, err := u.store.Unfinished(ctx)
-	if err != nil {
+	if err != nil || len(unfinished) == 0 {
+		return err
+	}
+	if err := u.engine.Ping(ctx); err != nil {
 		return err
 	}
 	for _, o := range unfinished {
@@ -50,6 +53,8 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 		u.end(ctx, j, store.Failed, failure(CodeRollback, fmt.Errorf("the update was interrupted, and could not be resolved: %w", err)))
 	case state == store.Succeeded:
 		u.end(ctx, j, state, nil)
+	case j.plan.Old.ID == "":
+		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program ended in the middle; nothing had been changed yet")))
 	default:
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program or the engine ended in the middle; the old container is back")))
 	}
@@ -58,9 +63,18 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 
 func (u *Updater) resolve(ctx context.Context, j *job) (store.OperationState, error) {
 	if j.plan.Passed {
-		return store.Succeeded, j.step(ctx, stepFinish, func(ctx context.Context) (string, error) { return u.complete(ctx, j.plan) })
+		err := u.finish(ctx, j, true)
+		if errors.Is(err, dockercli.ErrUnavailable) || ctx.Err() != nil {
+			return store.Running, err
+		}
+		return store.Succeeded, nil // what finish couldn't do stands in its step
 	}
-	err := j.step(ctx, stepRollback, func(ctx context.Context) (string, error) { return "", u.restore(ctx, j.plan) })
+	if j.plan.NewImage == "" {
+		return store.Failed, nil
+	}
+	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
+		return "", u.insist(ctx, false, func() error { return u.restore(ctx, j) })
+	})
 	if !j.plan.Stopped {
 		return store.Failed, err
 	}

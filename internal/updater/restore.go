@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/logging"
@@ -13,7 +14,7 @@ import (
 // logLines is how much of a failing container's log is kept.
 const logLines = 200
 
-// undo brings the old container back after cause, and gives the outcome: as
+// undo brings the old containers back after cause, and gives the outcome: as
 // wanted if that went well.
 func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState, cause error) (store.OperationState, error) {
 	if ctx.Err() != nil {
@@ -26,21 +27,26 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 			e = problem(CodeInterrupted, "The program was stopped; nothing had been changed yet.")
 		}
 	}
+	if j.plan.NewImage == "" {
+		return wanted, e // nothing had come
+	}
 	if j.plan.Stopped && j.plan.NewID != "" {
 		if lines, err := u.engine.Logs(ctx, j.plan.NewID, logLines); err == nil {
 			e.Logs = lines
 		}
 		u.quarantine(ctx, j, e)
 	}
-	err := j.step(ctx, stepRollback, func(ctx context.Context) (string, error) { return "", u.restore(ctx, j.plan) })
+	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
+		return "", u.insist(ctx, true, func() error { return u.restore(ctx, j) })
+	})
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return store.Running, errLeft
 	case err != nil:
-		e.Code, e.Message = CodeRollback, fmt.Sprintf("%s Bringing the old container back failed, too: %v.", e.Message, err)
-		return store.Failed, e
+		return store.Failed, &Error{Code: CodeRollback, Message: fmt.Sprintf("%s Bringing the old container back failed, too: %v.", e.Message, err), Logs: e.Logs}
 	}
 	j.up()
+	u.discard(ctx, j)
 	if e.Code == CodeGone {
 		wanted = store.Failed // there is nothing left to roll back to
 	}
@@ -55,64 +61,98 @@ func (u *Updater) quarantine(ctx context.Context, j *job, e *Error) {
 	default:
 		return
 	}
-	o := j.snapshot()
-	if o.ToDigest == "" {
+	if o := j.snapshot(); o.Kind == KindUpdate {
+		u.avoid(ctx, o, o.ToDigest)
+	}
+}
+
+func (u *Updater) avoid(ctx context.Context, o store.Operation, digest string) {
+	if digest == "" {
 		return
 	}
-	if err := u.store.Quarantine(ctx, o.Target, o.ToDigest, o.ID); err != nil {
-		u.log.Warn("the release could not be quarantined", logging.Container(o.Target), logging.Digest(o.ToDigest), logging.Err(err))
+	if err := u.store.Quarantine(ctx, o.Target, digest, o.ID); err != nil {
+		u.log.Warn("the release could not be quarantined", logging.Container(o.Target), logging.Digest(digest), logging.Err(err))
+	}
+}
+
+// How often something that has to come to an end is tried, and how long
+// between, when it fails for another reason than that the engine is away.
+const (
+	tries     = 4
+	pause     = 500 * time.Millisecond
+	pauseAway = time.Second
+)
+
+// insist does something until it is done: the engine fails a call now and
+// then, and may be away for a while. Without patience, an engine that is away
+// is an error at once.
+func (u *Updater) insist(ctx context.Context, patient bool, do func() error) error {
+	for failed, away := 0, false; ; {
+		wait := pause
+		err := do()
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return err
+		case errors.Is(err, dockercli.ErrUnavailable):
+			if !patient {
+				return err
+			}
+			if !away {
+				u.log.Warn("waiting for the engine, to bring an update to its end", logging.Err(err))
+			}
+			away, wait = true, pauseAway
+		default:
+			if failed++; failed == tries {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
 	}
 }
 
 // restore makes the state from before the update out of whatever is there. It
 // may be interrupted and run again.
-func (u *Updater) restore(ctx context.Context, p plan) error {
+func (u *Updater) restore(ctx context.Context, j *job) error {
+	p := &j.plan
 	if p.Old.ID == "" {
 		return nil // preflight had not ended
 	}
-	if err := u.removeNew(ctx, p); err != nil {
+	for _, m := range p.backwards() {
+		if err := u.removeNew(ctx, m); err != nil {
+			return err
+		}
+	}
+	var failed []error
+	for _, m := range p.all() {
+		failed = append(failed, u.retag(ctx, m), u.bringBack(ctx, j, m))
+	}
+	if err := errors.Join(failed...); err != nil {
 		return err
 	}
-	if p.Retag && p.NewImage != "" && p.NewImage != p.OldImage {
-		if err := u.engine.TagImage(ctx, p.OldImage, p.Old.ImageRef); err != nil && !errors.Is(err, dockercli.ErrNotFound) {
-			return err
-		}
+	for _, m := range p.all() {
+		failed = append(failed, u.release(ctx, m))
 	}
-	old, err := u.engine.Inspect(ctx, p.Old.ID)
-	switch {
-	case errors.Is(err, dockercli.ErrNotFound) && p.Old.AutoRemove:
-		return u.remake(ctx, p)
-	case errors.Is(err, dockercli.ErrNotFound):
-		return nil // somebody else has removed it: that is to stay so
-	case err != nil:
-		return err
-	}
-	if old.Name != p.Old.Name {
-		if err := u.engine.Rename(ctx, p.Old.ID, p.Old.Name); err != nil {
-			return err
-		}
-	}
-	if p.Stopped && !p.Old.AutoRemove {
-		if err := u.engine.SetRestartPolicy(ctx, p.Old.ID, p.Old.RestartPolicy); err != nil {
-			return err
-		}
-	}
-	if p.WasRunning && !old.Running {
-		return u.engine.Start(ctx, p.Old.ID)
-	}
-	return nil
+	return errors.Join(failed...)
 }
 
-// removeNew removes the new container, by its id or, if it was made but not
-// written down yet, by its temporary name.
-func (u *Updater) removeNew(ctx context.Context, p plan) error {
-	id := p.NewID
-	if id == "" && p.NewImage != "" {
-		found, ok, err := u.engine.FindByName(ctx, newName(p.Old.Name))
+// removeNew removes a new container, by its id or, if it was made but not
+// written down yet, by its temporary name. The volumes that go with it are
+// those that it alone has.
+func (u *Updater) removeNew(ctx context.Context, m *member) error {
+	id := m.NewID
+	if m.Only {
+		return nil
+	}
+	if id == "" && m.NewImage != "" && !m.Rebuilt {
+		found, ok, err := u.engine.FindByName(ctx, newName(m.Old.Name))
 		if err != nil || !ok {
 			return err
 		}
-		if found.ImageID != p.NewImage {
+		if found.ImageID != m.NewImage {
 			return nil // somebody else's: preflight found the name free, this isn't ours
 		}
 		id = found.ID
@@ -120,41 +160,96 @@ func (u *Updater) removeNew(ctx context.Context, p plan) error {
 	if id == "" {
 		return nil
 	}
-	err := u.engine.Remove(ctx, id, dockercli.RemoveOptions{Force: true})
-	if errors.Is(err, dockercli.ErrNotFound) {
-		return nil
-	}
-	return err
+	return u.remove(ctx, id, dockercli.RemoveOptions{Force: true, Volumes: true})
 }
 
-// remake makes an old container that is gone (--rm) anew, from its blueprint.
-func (u *Updater) remake(ctx context.Context, p plan) error {
-	if _, taken, err := u.engine.FindByName(ctx, p.Old.Name); err != nil || taken {
-		return err // remade already, or somebody else has taken its place
+// bringBack gives one old container its name, its restart policy and its
+// state back.
+func (u *Updater) bringBack(ctx context.Context, j *job, m *member) error {
+	old, err := u.engine.Inspect(ctx, m.Old.ID)
+	if err == nil && m.Old.AutoRemove && m.Stopped && !old.Running {
+		err = u.vanishing(ctx, m.Old.ID)
 	}
-	id, _, err := u.engine.Create(ctx, p.Old, dockercli.CreateOptions{ImageID: p.OldImage})
-	if errors.Is(err, dockercli.ErrImageMoved) || errors.Is(err, dockercli.ErrNotFound) {
-		id, _, err = u.engine.Create(ctx, p.Old, dockercli.CreateOptions{Image: p.OldImage})
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, dockercli.ErrNotFound) && (m.Old.AutoRemove || m.Rebuilt):
+		return u.remake(ctx, j, m)
+	case errors.Is(err, dockercli.ErrNotFound):
+		return nil // somebody else has removed it: that is to stay so
+	case err != nil:
 		return err
 	}
-	if p.WasRunning {
+	var unnamed error
+	if old.Name != m.Old.Name && !m.Only {
+		unnamed = u.engine.Rename(ctx, m.Old.ID, m.Old.Name)
+		if unnamed != nil && !errors.Is(unnamed, dockercli.ErrConflict) {
+			return unnamed
+		}
+		if unnamed != nil { // running under another name is better than not running
+			unnamed = fmt.Errorf("another container has taken the name %s, so the old one runs as %s: %w", m.Old.Name, old.Name, unnamed)
+		}
+	}
+	if m.Stopped && !m.Old.AutoRemove && !m.Only {
+		if err := u.engine.SetRestartPolicy(ctx, m.Old.ID, m.Old.RestartPolicy); err != nil {
+			return errors.Join(unnamed, err)
+		}
+	}
+	if m.Running && !old.Running {
+		err = u.engine.Start(ctx, m.Old.ID)
+		if errors.Is(err, dockercli.ErrNotFound) {
+			err = u.rebuild(ctx, j, m)
+		}
+	}
+	return errors.Join(unnamed, err)
+}
+
+// vanishing waits for an --rm container that has stopped to be removed, which
+// takes a moment; one that stays isn't an error.
+func (u *Updater) vanishing(ctx context.Context, id string) error {
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := u.untilGone(short, id); err != nil {
+		return ctx.Err()
+	}
+	return dockercli.ErrNotFound
+}
+
+// rebuild makes an old container anew that can't start any more as it is: a
+// network, or a container that it lives with, is gone and has a successor.
+func (u *Updater) rebuild(ctx context.Context, j *job, m *member) error {
+	for _, n := range j.plan.Networks {
+		made, err := u.engine.RestoreNetwork(ctx, n)
+		if err != nil {
+			return err
+		}
+		if made {
+			u.log.Warn("a network that was removed in the middle of an update is there again", logging.Container(m.Old.Name))
+		}
+	}
+	if err := j.mark(ctx, m, func(m *member) { m.Rebuilt, m.NewID = true, "" }); err != nil {
+		u.log.Warn("not written down", logging.Err(err)) // going on is still the best that can be done
+	}
+	if err := u.remove(ctx, m.Old.ID, dockercli.RemoveOptions{Force: true}); err != nil {
+		return err
+	}
+	return u.remake(ctx, j, m)
+}
+
+// remake makes an old container that is gone anew, from its blueprint.
+func (u *Updater) remake(ctx context.Context, j *job, m *member) error {
+	found, taken, err := u.engine.FindByName(ctx, m.Old.Name)
+	if err != nil || taken && found.ImageID != m.Old.ImageID {
+		return err // somebody else has taken its place
+	}
+	id := found.ID
+	if !taken {
+		o := dockercli.CreateOptions{Replace: m.peers(j.plan.all(), func(m *member) string { return m.remade })}
+		if id, _, err = u.make(ctx, m, m.Old.ImageID, o); err != nil {
+			return err
+		}
+	}
+	m.remade = id
+	if m.Running && !found.Running {
 		return u.engine.Start(ctx, id)
 	}
 	return nil
-}
-
-// complete does what is left once the gate has passed. It may be interrupted
-// and run again.
-func (u *Updater) complete(ctx context.Context, p plan) (string, error) {
-	if !p.Removed {
-		return "the old container stays as " + oldName(p.Old.Name), nil
-	}
-	// Not its anonymous volumes: the new one has them now.
-	err := u.engine.Remove(ctx, p.Old.ID, dockercli.RemoveOptions{Force: true})
-	if errors.Is(err, dockercli.ErrNotFound) {
-		return "", nil
-	}
-	return "", err
 }

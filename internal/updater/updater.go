@@ -7,7 +7,8 @@ package updater
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,8 +21,11 @@ import (
 	"github.com/watch-docker/watch-docker/internal/store"
 )
 
-// KindUpdate is the kind of an update's operation.
-const KindUpdate = "update"
+// The kinds of operations.
+const (
+	KindUpdate   = "update"
+	KindRollback = "rollback"
+)
 
 // grace is how long an update may go on after the program was asked to stop.
 const grace = 8 * time.Second
@@ -36,6 +40,7 @@ type Settings struct {
 	HealthTimeout time.Duration // for a health check to pass, at least
 	StableFor     time.Duration // without a health check: up without a restart
 	Keep          int           // operations that are remembered
+	KeepImages    int           // earlier images that each container can be rolled back to
 }
 
 // Dependencies are what New needs.
@@ -57,12 +62,19 @@ type Request struct {
 	FromDigest  string // what the running image is known by, for the record
 	Labels      policy.Labels
 	Actor       string
+	To          *store.Kept // a rollback, to this image
+
+	after []string // names of containers whose operations come first: see Order
 }
 
 // Operation is what the request would begin as: queued, and without an id.
 func (r Request) Operation() store.Operation {
+	kind := KindUpdate
+	if r.To != nil {
+		kind, r.Digest = KindRollback, r.To.Digest
+	}
 	return store.Operation{
-		Kind: KindUpdate, Target: r.Name, State: store.Queued, CreatedAt: time.Now().UTC(), Actor: r.Actor, Steps: []store.Step{},
+		Kind: kind, Target: r.Name, State: store.Queued, CreatedAt: time.Now().UTC(), Actor: r.Actor, Steps: []store.Step{},
 		FromImage: r.Image, ToImage: r.Image, FromDigest: r.FromDigest, ToDigest: r.Digest,
 	}
 }
@@ -80,8 +92,10 @@ type Updater struct {
 	settings Settings
 	pending  []*job
 	running  []*job
-	jobs     map[string]*job // by operation id, pending or running
-	held     map[string]int  // container ids that somebody else is acting on
+	jobs     map[string]*job            // by operation id, pending or running
+	held     map[string]int             // container ids that somebody else is acting on
+	unsaved  map[string]store.Operation // outcomes that the store couldn't take yet
+	changed  chan struct{}              // closed, and made anew, when a container is let go
 	stopping bool
 }
 
@@ -94,6 +108,7 @@ func New(d Dependencies) *Updater {
 		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings,
 		log:  d.Logger.With(logging.Component("updater")),
 		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
+		unsaved: map[string]store.Operation{}, changed: make(chan struct{}),
 	}
 }
 
@@ -104,15 +119,15 @@ func (u *Updater) Apply(s Settings, c registry.CredentialSource) {
 	u.settings, u.credentials = s, c
 }
 
-// Update queues an update and gives its operation. A container that is in one
-// already gives that one.
+// Update queues an update or a rollback and gives its operation. A container
+// that has one already gives that one.
 func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.stopping {
 		return store.Operation{}, ErrStopping
 	}
-	if j := u.busy(r.ContainerID); j != nil {
+	if j := u.of(r.ContainerID); j != nil {
 		return j.snapshot(), nil
 	}
 	j := &job{request: r, done: make(chan struct{}), store: u.store, operation: r.Operation()}
@@ -126,7 +141,28 @@ func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error
 	return j.snapshot(), nil
 }
 
-// Busy gives the id of the operation that a container is in, if any.
+// Of gives the id of the operation that is a container's own, if any.
+func (u *Updater) Of(containerID string) (operationID string, ok bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if j := u.of(containerID); j != nil {
+		return j.operation.ID, true
+	}
+	return "", false
+}
+
+// of finds the job whose own container this is, by the old one's or the new one's id.
+func (u *Updater) of(containerID string) *job {
+	for _, j := range u.jobs {
+		if j.owns(containerID) {
+			return j
+		}
+	}
+	return nil
+}
+
+// Busy gives the id of the operation that a container is in, if any: its own,
+// or that of one that it depends on.
 func (u *Updater) Busy(containerID string) (operationID string, ok bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -151,14 +187,17 @@ func (u *Updater) Hold(containerID string) (release func(), operationID string, 
 		if u.held[containerID]--; u.held[containerID] == 0 {
 			delete(u.held, containerID)
 		}
-		u.stir()
+		u.letGo()
 	}, "", true
 }
 
-// busy finds the job that has a container, by the old one's or the new one's id.
+// busy finds the job that has a container.
 func (u *Updater) busy(containerID string) *job {
-	for _, j := range u.jobs {
-		if j.request.ContainerID == containerID || j.newID() == containerID {
+	if j := u.of(containerID); j != nil {
+		return j
+	}
+	for _, j := range u.running {
+		if j.claimed && j.has(containerID) {
 			return j
 		}
 	}
@@ -171,9 +210,13 @@ func (u *Updater) busy(containerID string) *job {
 func (u *Updater) Operation(ctx context.Context, id string) (store.Operation, error) {
 	u.mu.Lock()
 	j := u.jobs[id]
+	unsaved, ok := u.unsaved[id]
 	u.mu.Unlock()
-	if j != nil {
+	switch {
+	case j != nil:
 		return j.snapshot(), nil
+	case ok:
+		return unsaved, nil
 	}
 	return u.store.Operation(ctx, id)
 }
@@ -196,6 +239,8 @@ func (u *Updater) Done(id string) <-chan struct{} {
 func (u *Updater) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	defer workers.Wait()
+	again := time.NewTicker(saveAgain)
+	defer again.Stop()
 	for {
 		for _, j := range u.startable() {
 			workers.Go(func() {
@@ -211,8 +256,34 @@ func (u *Updater) Run(ctx context.Context) error {
 			u.cancelPending(context.WithoutCancel(ctx))
 			return ctx.Err()
 		case <-u.wake:
+		case <-again.C:
+			_ = u.saveOutcomes(ctx) // it is said when it first fails
 		}
 	}
+}
+
+// saveAgain is how often what the store couldn't take is offered to it again.
+const saveAgain = 10 * time.Second
+
+// saveOutcomes writes down the outcomes that couldn't be before.
+func (u *Updater) saveOutcomes(ctx context.Context) error {
+	u.mu.Lock()
+	unsaved := maps.Clone(u.unsaved)
+	u.mu.Unlock()
+	for id, o := range unsaved {
+		if err := u.store.SaveOperation(ctx, o); err != nil {
+			return err
+		}
+		for n, step := range o.Steps {
+			if err := u.store.SaveStep(ctx, id, n, step); err != nil {
+				return err
+			}
+		}
+		u.mu.Lock()
+		delete(u.unsaved, id)
+		u.mu.Unlock()
+	}
+	return nil
 }
 
 // startable takes from the queue what may run now.
@@ -221,7 +292,7 @@ func (u *Updater) startable() []*job {
 	defer u.mu.Unlock()
 	var start, wait []*job
 	for _, j := range u.pending {
-		if len(u.running) < max(1, u.settings.Concurrency) && !u.imageBusy(j.request.Image) && u.held[j.request.ContainerID] == 0 {
+		if len(u.running) < max(1, u.settings.Concurrency) && u.may(j, wait) {
 			j.settings, j.credentials = u.settings, u.credentials
 			u.running = append(u.running, j)
 			start = append(start, j)
@@ -233,13 +304,19 @@ func (u *Updater) startable() []*job {
 	return start
 }
 
-func (u *Updater) imageBusy(image string) bool {
-	for _, j := range u.running {
-		if j.request.Image == image {
-			return true
-		}
+// may reports whether a job can begin: nobody else has its container or its
+// image, and what it needs is done; earlier are those that wait before it.
+func (u *Updater) may(j *job, earlier []*job) bool {
+	if u.held[j.request.ContainerID] > 0 {
+		return false
 	}
-	return false
+	first := func(other *job) bool { return slices.Contains(j.request.after, other.request.Name) }
+	if slices.ContainsFunc(earlier, first) {
+		return false
+	}
+	return !slices.ContainsFunc(u.running, func(r *job) bool {
+		return r.request.Image == j.request.Image || first(r) || r.claimed && r.has(j.request.ContainerID)
+	})
 }
 
 func (u *Updater) finished(j *job) {
@@ -251,8 +328,20 @@ func (u *Updater) finished(j *job) {
 			break
 		}
 	}
+	for _, p := range u.pending {
+		if id, ok := j.successor(p.request.ContainerID); ok {
+			p.follow(id)
+		}
+	}
 	delete(u.jobs, j.operation.ID)
 	close(j.done)
+	u.letGo()
+}
+
+// letGo tells those who wait for a container that one is free. u.mu is held.
+func (u *Updater) letGo() {
+	close(u.changed)
+	u.changed = make(chan struct{})
 	u.stir()
 }
 
@@ -280,11 +369,11 @@ func (u *Updater) work(ctx context.Context, j *job) {
 	hard, cancel := withGrace(ctx, grace)
 	defer cancel()
 	keep := context.WithoutCancel(ctx)
-	if err := j.begin(keep); err != nil {
+	if err := errors.Join(u.saveOutcomes(keep), j.begin(keep)); err != nil {
 		u.end(keep, j, store.Failed, failure(CodeStore, err))
 		return
 	}
-	u.log.Info("update begins", logging.Action(KindUpdate), logging.Container(j.request.Name), logging.Image(j.request.Image), logging.Digest(j.request.Digest))
+	u.log.Info("begins", logging.Action(j.operation.Kind), logging.Container(j.request.Name), logging.Image(j.request.Image), logging.Digest(j.request.Digest))
 	state, err := u.sequence(ctx, hard, j)
 	switch {
 	case errors.Is(err, errLeft):
@@ -301,14 +390,17 @@ func (u *Updater) work(ctx context.Context, j *job) {
 func (u *Updater) end(ctx context.Context, j *job, state store.OperationState, failure *store.OperationError) {
 	o := j.finish(state, failure)
 	if err := u.store.SaveOperation(ctx, o); err != nil {
-		u.log.Error("the outcome could not be recorded", logging.Container(o.Target), logging.Err(err))
+		u.log.Error("the outcome can't be recorded yet", logging.Container(o.Target), logging.Err(err))
+		u.mu.Lock()
+		u.unsaved[o.ID] = o
+		u.mu.Unlock()
 	}
 	fields := []zap.Field{logging.Action(o.Kind), logging.Container(o.Target), logging.Image(o.ToImage), logging.Digest(o.ToDigest),
 		zap.String("state", string(state)), zap.Int64("downtimeMs", o.DowntimeMs)}
 	if failure != nil {
-		u.log.Error("update did not succeed", append(fields, zap.String("code", failure.Code), zap.String(logging.KeyErr, failure.Message))...)
+		u.log.Error("did not succeed", append(fields, zap.String("code", failure.Code), zap.String(logging.KeyErr, failure.Message))...)
 	} else {
-		u.log.Info("update done", fields...)
+		u.log.Info("done", fields...)
 	}
 	if keep := j.settings.Keep; keep > 0 {
 		if err := u.store.PruneOperations(ctx, keep); err != nil {
@@ -336,64 +428,4 @@ func withGrace(ctx context.Context, d time.Duration) (context.Context, context.C
 		}
 		cancel()
 	}
-}
-
-// Error is why an update didn't succeed.
-type Error struct {
-	Code    string
-	Message string
-	Logs    []string // the failing container's last lines
-}
-
-func (e *Error) Error() string { return e.Message }
-
-// Codes of errors.
-const (
-	CodePaused        = "container_paused"
-	CodeGone          = "container_gone"
-	CodeNameTaken     = "temporary_name_taken"
-	CodeSwarm         = "swarm_task"
-	CodeRefused       = "cannot_update"
-	CodeDependents    = "has_dependents"
-	CodePull          = "pull_failed"
-	CodeUnauthorized  = "pull_unauthorized"
-	CodeNoSpace       = "no_disk_space"
-	CodeWrongPlatform = "wrong_platform"
-	CodeQuarantined   = "quarantined"
-	CodeCreate        = "create_failed"
-	CodeStop          = "stop_failed"
-	CodeSwap          = "swap_failed"
-	CodeStart         = "start_failed"
-	CodeExited        = "container_exited"
-	CodeRestarted     = "container_restarted"
-	CodeUnhealthy     = "container_unhealthy"
-	CodeHealthTimeout = "health_timeout"
-	CodeInterrupted   = "interrupted"
-	CodeEngine        = "engine_unavailable"
-	CodeStore         = "store_failed"
-	CodeRollback      = "rollback_failed"
-)
-
-func failure(code string, err error) *store.OperationError {
-	return &store.OperationError{Code: code, Message: err.Error(), Logs: []string{}}
-}
-
-// asFailure makes an error into what is kept and shown.
-func asFailure(err error) *store.OperationError {
-	var e *Error
-	if errors.As(err, &e) {
-		logs := e.Logs
-		if logs == nil {
-			logs = []string{}
-		}
-		return &store.OperationError{Code: e.Code, Message: err.Error(), Logs: logs}
-	}
-	if errors.Is(err, dockercli.ErrUnavailable) {
-		return failure(CodeEngine, err)
-	}
-	return failure(CodeRefused, err)
-}
-
-func problem(code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }

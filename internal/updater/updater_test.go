@@ -60,13 +60,17 @@ func newWorld(t *testing.T) *world {
 func (w *world) run() {
 	w.up = updater.New(updater.Dependencies{
 		Engine: w.engine, Store: w.store,
-		Credentials: registry.Configured([]registry.HostCredential{{Host: w.reg.Host(), Username: w.reg.Username(), Password: w.reg.Password()}}),
+		Credentials: w.accounts(),
 		Settings:    updater.Settings{Concurrency: 4, RemoveOld: true, HealthTimeout: 5 * time.Second, StableFor: time.Second, Keep: 100},
 	})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(w.Context()))
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = w.up.Run(ctx) }()
 	w.stop = func() { cancel(); <-ended }
+}
+
+func (w *world) accounts() registry.CredentialSource {
+	return registry.Configured([]registry.HostCredential{{Host: w.reg.Host(), Username: w.reg.Username(), Password: w.reg.Password()}})
 }
 
 func (w *world) push(tag string, o testbed.ImageOptions) (digest string) {
@@ -367,7 +371,10 @@ func TestWhatCantBeUpdatedIsLeftAlone(t *testing.T) {
 	}
 	steady := w.start("app:1", testbed.ContainerSpec{Name: "steady"})
 	shared := w.start("app:1", testbed.ContainerSpec{Name: "shared"})
-	w.start("app:1", testbed.ContainerSpec{Name: "sidecar", HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode("container:" + shared.Name)}})
+	sidecar := w.start("app:1", testbed.ContainerSpec{Name: "sidecar", HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode("container:" + shared.Name)}})
+	if _, err := api.ContainerPause(t.Context(), sidecar.ID, client.ContainerPauseOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	two := w.push("app:1", testbed.ImageOptions{Payload: "two"})
 	for _, c := range []struct {
 		box  testbed.Container

@@ -28,7 +28,7 @@ func may() map[string][]string {
 		"scheduler": {"logging"},
 		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
 		"auth":      {"store", "logging"},
-		"updater":   {"dockercli", "registry", "policy", "store", "image", "logging"},
+		"updater":   {"depend", "dockercli", "registry", "policy", "store", "image", "logging"},
 		"api":       {"auth", "scanner", "policy", "store", "image", "logging"},
 	}
 }
