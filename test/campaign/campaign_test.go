@@ -36,10 +36,14 @@ func TestKilledAnywhere(t *testing.T) {
 			return c.tally.played(p) || chosen != "whole" && !strings.Contains(p.String(), chosen)
 		})
 	}
+	t.Logf("%d points to play after %s", len(points), time.Since(began).Round(time.Second))
 	c.each(len(points), func(r *rig, i int) {
 		c.Run(points[i].String(), func(t *testing.T) { c.play(t, r, points[i]) })
 	})
 	c.tally.covered(t, walks, chosen)
+	if n := c.tally.stale; n > 0 {
+		t.Errorf("%d records are over, but a step of theirs says running", n)
+	}
 	t.Logf("%d points in %s, on Docker %s\n%s", c.tally.all(), time.Since(began).Round(time.Second), c.rigs[0].engine.Version(), c.tally)
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/moby/api/types/container"
+
+	"github.com/watch-docker/watch-docker/internal/store"
 )
 
 // facts are what must be the same of a container before an update and after
@@ -32,8 +34,9 @@ type endpoint struct {
 	Address string // the one it has, if that is fixed
 }
 
-// factsOf takes them down. The container's own id stands in some of them.
-func (r *rig) factsOf(ctx context.Context, s shape, c container.InspectResponse) (facts, error) {
+// factsOf takes them down. Ids stand in some of them: the container's own, and
+// that of the main one, which another may live beside.
+func (r *rig) factsOf(ctx context.Context, s shape, c, main container.InspectResponse) (facts, error) {
 	f := facts{Networks: map[string]endpoint{}, Markers: map[string]string{}, Running: c.State.Running}
 	var err error
 	if f.Config, err = fields(c.Config); err != nil {
@@ -45,8 +48,11 @@ func (r *rig) factsOf(ctx context.Context, s shape, c container.InspectResponse)
 	delete(f.Host, "Binds")  // an anonymous volume is mounted by its name afterwards:
 	delete(f.Host, "Mounts") // what matters is in f.Mounts
 	own := c.ID[:12]
-	if f.Config["Hostname"] == own {
+	if f.Config["Hostname"] == own || f.Config["Hostname"] == main.ID[:12] {
 		f.Config["Hostname"] = "made of the id"
+	}
+	if f.Host["NetworkMode"] == "container:"+main.ID {
+		f.Host["NetworkMode"] = "beside the main one"
 	}
 	for _, m := range c.Mounts {
 		f.Mounts = append(f.Mounts, fmt.Sprintf("%s %s at %s, rw %v", m.Type, m.Name, m.Destination, m.RW))
@@ -67,6 +73,9 @@ func (r *rig) factsOf(ctx context.Context, s shape, c container.InspectResponse)
 			}
 		}
 		f.Networks[name] = e
+	}
+	if c.ID != main.ID {
+		return f, nil
 	}
 	for _, folder := range s.data {
 		f.Markers[folder] = r.marker(ctx, c.ID, folder)
@@ -101,7 +110,7 @@ type scene struct {
 	shape   shape
 	id      string
 	started string
-	facts   facts
+	facts   map[string]facts // by the container's name
 	volumes []string
 }
 
@@ -115,15 +124,18 @@ func (r *rig) scene(ctx context.Context, s shape) (scene, error) {
 	if err != nil {
 		return sc, err
 	}
-	c, ok := all[s.name]
-	if !ok || len(all) != 1 || c.State.Running == s.stopped {
+	main := all[s.name]
+	if len(all) != len(s.names()) || main.State == nil || main.State.Running == s.stopped {
 		return sc, fmt.Errorf("prepare %s: there are %v", s.name, slices.Collect(maps.Keys(all)))
 	}
-	sc.started = c.State.StartedAt
-	if sc.facts, err = r.factsOf(ctx, s, c); err != nil {
-		return sc, err
+	sc.started = main.State.StartedAt
+	sc.facts = map[string]facts{}
+	for name, c := range all {
+		if sc.facts[name], err = r.factsOf(ctx, s, c, main); err != nil {
+			return sc, err
+		}
 	}
-	for folder, text := range sc.facts.Markers {
+	for folder, text := range sc.facts[s.name].Markers {
 		if text != markerText {
 			return sc, fmt.Errorf("prepare %s: the marker in %s says %q", s.name, folder, text)
 		}
@@ -145,6 +157,7 @@ type leave struct {
 // found is what the engine has after everything.
 type found struct {
 	release string // old, new, or none
+	stale   bool   // the operation is over, and a step of it says running
 	wrong   []string
 }
 
@@ -161,7 +174,7 @@ func (r *rig) look(ctx context.Context, sc scene, l leave) (found, error) {
 		return f, err
 	}
 	for name := range all {
-		if name != s.name {
+		if !slices.Contains(s.names(), name) {
 			f.say("%s is left behind", name)
 		}
 	}
@@ -180,20 +193,10 @@ func (r *rig) look(ctx context.Context, sc scene, l leave) (found, error) {
 	default:
 		f.say("%s runs the image %s, neither the old nor the new one", s.name, c.Image)
 	}
-	now, err := r.factsOf(ctx, s, c)
-	if err != nil {
-		return f, err
-	}
-	then := sc.facts
-	if l.down && !now.Running {
-		then.Running = false
-		then.Networks = now.Networks // addresses are those of a running one
-	}
-	if l.volumes {
-		then.Mounts, then.Markers = now.Mounts, now.Markers
-	}
-	if d := cmp.Diff(then, now); d != "" {
-		f.say("%s isn't as it was (-before +after):\n%s", s.name, d)
+	for _, name := range s.names() {
+		if err := r.compare(ctx, sc, l, all[name], c, name, &f); err != nil {
+			return f, err
+		}
 	}
 	if !l.touched && (c.ID != sc.id || c.State.StartedAt != sc.started) {
 		f.say("nothing was to be touched yet, but %s (%s, started %s) is now %s, started %s", s.name, sc.id[:12], sc.started, c.ID[:12], c.State.StartedAt)
@@ -203,11 +206,35 @@ func (r *rig) look(ctx context.Context, sc scene, l leave) (found, error) {
 	} else if !l.volumes && !slices.Equal(volumes, sc.volumes) {
 		f.say("volumes: %v, before: %v", volumes, sc.volumes)
 	}
-	if s.port != "" && now.Running {
+	if s.port != "" && c.State.Running {
 		r.answers(ctx, s, &f)
 	}
 	r.tag(ctx, s, &f)
 	return f, nil
+}
+
+// compare looks at one container.
+func (r *rig) compare(ctx context.Context, sc scene, l leave, c, main container.InspectResponse, name string, f *found) error {
+	if c.State == nil {
+		f.say("there is no container %s", name)
+		return nil
+	}
+	now, err := r.factsOf(ctx, sc.shape, c, main)
+	if err != nil {
+		return err
+	}
+	then := sc.facts[name]
+	if l.down && !now.Running {
+		then.Running = false
+		then.Networks = now.Networks // addresses are those of a running one
+	}
+	if l.volumes {
+		then.Mounts, then.Markers = now.Mounts, now.Markers
+	}
+	if d := cmp.Diff(then, now); d != "" {
+		f.say("%s isn't as it was (-before +after):\n%s", name, d)
+	}
+	return nil
 }
 
 // answers asks at the published port.
@@ -273,12 +300,10 @@ func record(at *operation, all []*operation, again bool, f *found) {
 			f.say("unfinished: %s", o)
 		}
 		for _, st := range o.Steps {
-			if st.State == "running" {
-				f.say("it is over, but its step %s says running", st.Name)
-			}
+			f.stale = f.stale || st.State == store.StepRunning
 		}
 		switch {
-		case o.State == "succeeded" && o.Error != nil, o.State != "succeeded" && o.Error == nil:
+		case o.State == store.Succeeded && o.Error != nil, o.State != store.Succeeded && o.Error == nil:
 			f.say("the record doesn't say why, or why not: %s", o)
 		case o.Error != nil && (o.Error.Code == "" || strings.Contains(o.Error.Code, "rollback_failed")):
 			f.say("the record: %s", o)
@@ -291,7 +316,7 @@ func record(at *operation, all []*operation, again bool, f *found) {
 		return
 	}
 	last := all[len(all)-1]
-	if wanted := map[bool]string{true: newRelease, false: oldRelease}[last.State == "succeeded"]; f.release != wanted && f.release != "none" {
+	if wanted := map[bool]string{true: newRelease, false: oldRelease}[last.State == store.Succeeded]; f.release != wanted && f.release != "none" {
 		f.say("the record says %s, but the container is the %s one", last.State, f.release)
 	}
 	if len(all) > 1 && !again {

@@ -32,10 +32,10 @@ func (w walk) done() []instant {
 	return w.within(func(at instant) bool { return at.changes() && at.Side == after })
 }
 
-// reads are requests that only look, at most two of a kind in each step: how
-// often something is looked at while it is waited for differs from run to run.
+// reads are requests that only look, one of a kind in each step: how often
+// something is looked at while it is waited for differs from run to run.
 func (w walk) reads() []instant {
-	return w.within(func(at instant) bool { return !at.changes() && at.Side == before && at.N <= 2 })
+	return w.within(func(at instant) bool { return !at.changes() && at.Side == before && at.N == 1 })
 }
 
 // moments are the states of the journal.
@@ -47,12 +47,22 @@ func (w walk) moments() []string {
 	return append(list, "end")
 }
 
-// whole is every point of the campaign.
+// whole is every point of the campaign but those within recoveries. Shapes
+// take turns, so that a campaign that is ended early has seen all of them.
 func whole(walks []walk) []point {
-	var all []point
+	var lists [][]point
+	longest := 0
 	for n, w := range walks {
-		all = append(all, programPoints(w)...)
-		all = append(all, enginePoints(w, n)...)
+		list := append(programPoints(w), enginePoints(w, n)...)
+		lists, longest = append(lists, list), max(longest, len(list))
+	}
+	var all []point
+	for i := range longest {
+		for _, list := range lists {
+			if i < len(list) {
+				all = append(all, list[i])
+			}
+		}
 	}
 	return all
 }
@@ -67,12 +77,12 @@ func programPoints(w walk) []point {
 	for _, at := range w.changes() {
 		add(point{death: command, at: at})
 	}
-	if oneOf(w.shape, "plain everything rm-everything broken-rm") {
+	if oneOf(w.shape, "everything rm") {
 		for _, at := range w.reads() {
 			add(point{death: command, at: at})
 		}
 	}
-	if oneOf(w.shape, "plain stopped everything rm broken") {
+	if oneOf(w.shape, "stopped everything rm broken") {
 		for _, m := range w.moments() {
 			add(point{death: command, moment: m})
 		}
@@ -91,16 +101,21 @@ func programPoints(w walk) []point {
 	return all
 }
 
-// enginePoints ends the engine at every request that changes something. The
-// ways to end it take turns, so that each shape meets all of them.
+// enginePoints ends the engine at every request that changes something: on
+// all sides of it with some shapes, and with the others on one. Sides and ways
+// to end it take turns, so that each shape meets all of them.
 func enginePoints(w walk, turn int) []point {
 	ways := []death{engineKilled, bothEnded, engineEnded, bothKilled}
-	var all []point
+	all := []point{}
 	for n, at := range w.changes() {
-		all = append(all, point{shape: w.shape, death: ways[(turn+n)%len(ways)], at: at})
-		if oneOf(w.shape, "unless-stopped everything rm-everything") {
-			all = append(all, point{shape: w.shape, death: ways[(turn+n+1)%len(ways)], at: at})
+		p := point{shape: w.shape, at: at, death: ways[(turn+n)%len(ways)]}
+		if !oneOf(w.shape, "unless-stopped everything rm-everything") {
+			if n%3 != (n/3+turn)%3 {
+				continue
+			}
+			p.death = ways[(turn+n/3)%len(ways)]
 		}
+		all = append(all, p)
 	}
 	return all
 }

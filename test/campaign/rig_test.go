@@ -162,6 +162,10 @@ func (r *rig) prepare(ctx context.Context, s shape) (id string, err error) {
 	if s.stopped {
 		_, err = r.api.ContainerStop(ctx, c.ID, client.ContainerStopOptions{})
 	}
+	if s.beside {
+		_, err = r.engine.Run(ctx, testbed.ContainerSpec{Name: s.side(), ExactName: true, Image: r.reg.Ref(s.name + ":" + oldRelease),
+			HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode("container:" + c.ID), RestartPolicy: s.host.RestartPolicy}})
+	}
 	return c.ID, err
 }
 

@@ -26,6 +26,7 @@ type shape struct {
 	stopped bool     // by hand, and to stay so
 	broken  bool     // the new release ends at once
 	slow    bool     // to stop: it takes a second
+	beside  bool     // another container lives in its network namespace
 }
 
 const (
@@ -58,6 +59,7 @@ func shapes() []shape {
 		{name: "everything", host: container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}, Mounts: named},
 			config: container.Config{Hostname: "mine", Labels: map[string]string{"mine": "yes"}, Env: []string{"MINE=yes"}},
 			health: true, volumes: anonymous, data: []string{"/anonymous", "/named"}, front: true, back: true, port: port},
+		{name: "group", host: policy("no"), front: true, beside: true},
 		{name: "broken", host: policy("unless-stopped"), broken: true, volumes: anonymous, data: anonymous},
 		{name: "broken-rm", host: container.HostConfig{RestartPolicy: no, AutoRemove: true}, broken: true, volumes: anonymous, data: anonymous},
 	}
@@ -83,6 +85,17 @@ func (s shape) image(release string) testbed.ImageOptions {
 		o.Cmd = []string{"sh", "-c", "echo out of order; exit 3"}
 	}
 	return o
+}
+
+// side is the container that lives beside, if there is one.
+func (s shape) side() string { return s.name + "-side" }
+
+// names are all containers that there must be.
+func (s shape) names() []string {
+	if s.beside {
+		return []string{s.name, s.side()}
+	}
+	return []string{s.name}
 }
 
 const oldRelease, newRelease = "old", "new"

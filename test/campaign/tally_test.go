@@ -18,16 +18,22 @@ type tally struct {
 	rows    map[string]*row
 	names   map[string]bool // of the points that were played
 	moments map[string]bool // of the journal, at which somebody was killed
+	stale   int             // records that are over, with a step that says running
 }
 
 type row struct{ points, old, fresh, none, failed int }
 
-func newTally() *tally { return &tally{rows: map[string]*row{}, names: map[string]bool{}, moments: map[string]bool{}} }
+func newTally() *tally {
+	return &tally{rows: map[string]*row{}, names: map[string]bool{}, moments: map[string]bool{}}
+}
 
 func (y *tally) add(u *run, err error) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.names[u.point.String()] = true
+	if u.found.stale {
+		y.stale++
+	}
 	for _, key := range []string{u.point.shape.name + "\t" + string(u.point.death), "all\t"} {
 		if y.rows[key] == nil {
 			y.rows[key] = &row{}
@@ -106,6 +112,7 @@ func (y *tally) String() string {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\n", key, r.points, r.old, r.fresh, r.none, r.failed)
 	}
 	_ = w.Flush()
+	fmt.Fprintf(&b, "records that are over, with a step that says running: %d\n", y.stale)
 	fmt.Fprintf(&b, "journal at the deaths: %s\n", strings.Join(slices.Sorted(maps.Keys(y.moments)), ", "))
 	return b.String()
 }
