@@ -147,11 +147,10 @@ func (r *rig) scene(ctx context.Context, s shape) (scene, error) {
 // leave is what a point can't ask for, as the engine alone took it away
 // before the program could have done anything about it.
 type leave struct {
-	down     bool // an engine that ended stops a container without a restart policy
-	gone     bool // … and removes one with --rm
-	volumes  bool // … with its anonymous volumes
-	touched  bool // the container may have been stopped and started
-	lastWord bool // the update may have come to its end after all
+	down    bool // an engine that ended stops a container without a restart policy
+	gone    bool // … and removes one with --rm
+	volumes bool // … with its anonymous volumes
+	touched bool // the container may have been stopped and started
 }
 
 // found is what the engine has after everything.

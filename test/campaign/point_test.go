@@ -2,6 +2,7 @@ package campaign_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -269,7 +270,7 @@ func (u *run) reach(ctx context.Context, main *process, t *trap) error {
 	}
 	if t == nil {
 		err := u.journal.until(ctx, main.ended, u.there())
-		if err == errEnded && u.point.moment == "end" {
+		if errors.Is(err, errEnded) && u.point.moment == "end" {
 			return nil
 		}
 		return u.missed(err)
