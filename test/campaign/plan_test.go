@@ -72,24 +72,28 @@ func whole(walks []walk) []point {
 func oneOf(s shape, names string) bool { return slices.Contains(strings.Fields(names), s.name) }
 
 func programPoints(w walk) []point {
-	var all []point
+	all := []point{}
 	add := func(p point) { p.shape = w.shape; all = append(all, p) }
 	for _, at := range w.changes() {
-		add(point{death: command, at: at})
-	}
-	if oneOf(w.shape, "everything rm") {
-		for _, at := range w.reads() {
+		if at.Side != amid || !quick(at) || oneOf(w.shape, "everything rm-everything") {
 			add(point{death: command, at: at})
 		}
 	}
-	if oneOf(w.shape, "stopped everything rm broken") {
+	if oneOf(w.shape, "everything") {
+		for _, at := range w.reads() {
+			add(point{death: command, at: at})
+		}
+		for _, at := range w.done() {
+			add(point{death: server, at: at})
+		}
+	}
+	if oneOf(w.shape, "rm broken group") {
 		for _, m := range w.moments() {
 			add(point{death: command, moment: m})
 		}
 	}
-	if oneOf(w.shape, "everything rm broken") {
+	if oneOf(w.shape, "rm broken") {
 		for _, at := range w.done() {
-			add(point{death: server, at: at})
 			add(point{death: command, at: at, again: true})
 		}
 	}
@@ -99,6 +103,16 @@ func programPoints(w walk) []point {
 		}
 	}
 	return all
+}
+
+// quick says that the engine is done with a request at once.
+func quick(at instant) bool {
+	for _, word := range []string{"/update", "/rename", "/connect", "/tag"} {
+		if strings.Contains(at.What, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // enginePoints ends the engine at every request that changes something: on
