@@ -47,15 +47,25 @@ func TestKilledAnywhere(t *testing.T) {
 	t.Logf("%d points in %s, on Docker %s\n%s", c.tally.all(), time.Since(began).Round(time.Second), c.rigs[0].engine.Version(), c.tally)
 }
 
+// chooseShapes are those that the chosen points can be of.
 func chooseShapes(chosen string) []shape {
-	var list []shape
+	name, _, _ := strings.Cut(chosen, "/")
+	var one, few []shape
 	for _, s := range shapes() {
-		switch name, _, one := strings.Cut(chosen, "/"); {
-		case chosen == "whole", chosen == "" && oneOf(s, "everything rm"), one && name == s.name, chosen != "" && !one:
-			list = append(list, s)
+		if s.name == name {
+			one = append(one, s)
+		}
+		if oneOf(s, "everything rm group") {
+			few = append(few, s)
 		}
 	}
-	return list
+	switch {
+	case len(one) > 0:
+		return one
+	case chosen != "":
+		return shapes()
+	}
+	return few
 }
 
 // campaign hands points out to rigs.
