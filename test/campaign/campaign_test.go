@@ -113,6 +113,9 @@ func (c *campaign) walk(all []shape) []walk {
 
 // relapses are points within recoveries, which are looked at first.
 func (c *campaign) relapses(walks []walk, chosen string) []point {
+	if chosen != "whole" && !strings.Contains(chosen, "then ") {
+		return nil
+	}
 	var first []point
 	for _, w := range walks {
 		if oneOf(w.shape, "everything rm broken") {

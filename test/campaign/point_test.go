@@ -153,7 +153,9 @@ func (u *run) leave() leave {
 		return l
 	}
 	unknown := u.engineAt == nil || !u.engineAt.Planned // nobody has written down how it was
-	l.down = unknown && s.host.RestartPolicy.Name == "no"
+	// After a crash of the engine, Docker 20.10 takes what it finds running for
+	// stopped by hand, so that unless-stopped doesn't bring it back.
+	l.down = unknown && s.host.RestartPolicy.Name != "always"
 	l.gone = unknown && s.host.AutoRemove
 	l.volumes = s.host.AutoRemove && untouched(u.at.position()) && !u.holder
 	return l
