@@ -129,7 +129,7 @@ func (r *rig) prepare(ctx context.Context, s shape) (id string, err error) {
 	if err := r.fetch(ctx, s); err != nil {
 		return "", err
 	}
-	if err := r.clear(ctx, s); err != nil {
+	if err := r.clear(ctx); err != nil {
 		return "", err
 	}
 	old := r.images[s.name+":"+oldRelease]
@@ -169,37 +169,40 @@ func (r *rig) prepare(ctx context.Context, s shape) (id string, err error) {
 	return c.ID, err
 }
 
-// clear removes all containers and volumes.
-func (r *rig) clear(ctx context.Context, s shape) error {
+// clear removes all containers and volumes. An engine that was killed while it
+// removed a container may have one that it can't remove before it starts again.
+func (r *rig) clear(ctx context.Context) error {
+	err := r.until(ctx, func() error { return r.removeAll(ctx) })
+	if err == nil {
+		return nil
+	}
+	if again := r.engine.Restart(ctx); again != nil {
+		return errors.Join(err, again)
+	}
+	return r.until(ctx, func() error { return r.removeAll(ctx) })
+}
+
+func (r *rig) removeAll(ctx context.Context) error {
 	list, err := r.api.ContainerList(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
 		return err
 	}
 	for _, c := range list.Items {
 		_, err := r.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-		if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
-			return fmt.Errorf("clear for %s: %w", s.name, err)
+		if err != nil && !cerrdefs.IsNotFound(err) {
+			return fmt.Errorf("%s %s: %w", c.Names, c.Status, err)
 		}
 	}
-	return r.until(ctx, func() error {
-		list, err := r.api.ContainerList(ctx, client.ContainerListOptions{All: true})
-		if err == nil && len(list.Items) > 0 {
-			err = errors.New("the containers of the last point are still there")
-		}
-		if err != nil {
+	volumes, err := r.api.VolumeList(ctx, client.VolumeListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, v := range volumes.Items {
+		if _, err := r.api.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{}); err != nil && !cerrdefs.IsNotFound(err) {
 			return err
 		}
-		volumes, err := r.api.VolumeList(ctx, client.VolumeListOptions{})
-		if err != nil {
-			return err
-		}
-		for _, v := range volumes.Items {
-			if _, err := r.api.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{}); err != nil && !cerrdefs.IsNotFound(err) {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func (r *rig) forget(ctx context.Context, image string) error {
