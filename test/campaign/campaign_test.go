@@ -122,7 +122,7 @@ func (c *campaign) relapses(walks []walk, chosen string) []point {
 			first = append(first, firsts(w)...)
 		}
 	}
-	if one, _, ok := strings.Cut(chosen, ", then "); ok {
+	if one, _, ok := strings.Cut(chosen, ", then "); ok && one != "" {
 		first = slices.DeleteFunc(first, func(p point) bool { return p.String() != one })
 	}
 	lists := make([][]point, len(first))
