@@ -43,6 +43,11 @@ test-newest: ## the tests that need an engine, on the newest Moby (built the fir
 	WATCHDOCKER_TEST_ENGINE=newest go run ./test/testbed/cmd/testbed install
 	WATCHDOCKER_TEST_ENGINE=newest go test -race -tags $(TAGS) -timeout 20m -count=1 ./test/... ./internal/dockercli/... ./internal/updater/...
 
+.PHONY: campaign
+campaign: ## kill the program and its engine everywhere in an update; see doc/reliability.md
+	go run ./test/testbed/cmd/testbed install
+	WATCHDOCKER_CAMPAIGN=whole go test -tags $(TAGS) -run TestKilledAnywhere -v -count=1 -timeout 60m ./test/campaign
+
 .PHONY: check
 check: ## format, vet, lint, import rules, module file, generated files
 	@unformatted=$$(gofmt -l cmd internal test); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
