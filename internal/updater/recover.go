@@ -56,7 +56,7 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 	case j.plan.NewImage == "":
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program ended in the middle; nothing had been changed yet")))
 	case j.plan.back == "":
-		u.end(ctx, j, store.Failed, failure(CodeGone, errors.New(goneReason)))
+		u.end(ctx, j, store.Failed, asFailure(problem(CodeGone, goneReason)))
 	default:
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program or the engine ended in the middle; the old container is back")))
 	}
