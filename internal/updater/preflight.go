@@ -140,7 +140,9 @@ func (u *Updater) pull(ctx context.Context, j *job) (detail string, err error) {
 		return "", err
 	}
 	// With the containerd store an image is for many platforms, and Create finds out.
-	if was, is := j.plan.Old.Platform, img.Platform; j.plan.Old.Manifest == "" && (was.OS != is.OS || was.Architecture != is.Architecture) {
+	// One whose image is gone doesn't tell its architecture.
+	was, is := j.plan.Old.Platform, img.Platform
+	if j.plan.Old.Manifest == "" && was.Architecture != "" && (was.OS != is.OS || was.Architecture != is.Architecture) {
 		return "", problem(CodeWrongPlatform, "The new image of %s is for %s, the container's is for %s.", j.plan.Old.ImageRef, is, was)
 	}
 	return detail, nil
@@ -212,7 +214,7 @@ func (u *Updater) fetch(ctx context.Context, j *job, ref string) (string, error)
 // the same by itself.
 func (u *Updater) platform(ctx context.Context, of image.Platform) (image.Platform, error) {
 	v, err := u.engine.Version(ctx)
-	if err != nil || (v.OS == of.OS && v.Arch == of.Architecture) {
+	if err != nil || of.Architecture == "" || (v.OS == of.OS && v.Arch == of.Architecture) {
 		return image.Platform{}, err
 	}
 	return of, nil
