@@ -23,8 +23,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// callTimeout bounds a call that only reads.
-const callTimeout = 30 * time.Second
+// callTimeout bounds a call that only reads: a NAS under load takes half a
+// minute now and then. pingTimeout bounds one that asks for nothing.
+const (
+	callTimeout = 75 * time.Second
+	pingTimeout = 30 * time.Second
+)
 
 // Options say which engine, and how to tell about it.
 type Options struct {
@@ -76,7 +80,7 @@ func (c *Client) sdk() *client.Client { return c.current.Load() }
 // only ever goes down from the version it has, and isn't safe beside other
 // calls, so a new client takes the old one's place.
 func (c *Client) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	api, err := client.New(c.opts...)
 	if err != nil {
@@ -93,7 +97,7 @@ func (c *Client) Host() string { return c.host }
 
 // Ping asks whether the engine answers.
 func (c *Client) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	_, err := c.sdk().Ping(ctx, client.PingOptions{})
 	return c.wrap("ping the engine", err)

@@ -21,6 +21,7 @@ func (e *Error) Error() string { return e.Message }
 const (
 	CodePaused        = "container_paused"
 	CodeGone          = "container_gone"
+	CodeNewGone       = "new_container_gone"
 	CodeNameTaken     = "temporary_name_taken"
 	CodeSwarm         = "swarm_task"
 	CodeOwn           = "own_container"

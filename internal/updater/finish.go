@@ -39,6 +39,11 @@ func (u *Updater) complete(ctx context.Context, j *job, away bool) error {
 			}
 		}
 	}
+	for _, m := range p.all() {
+		if err := u.rename(ctx, m); err != nil {
+			return err
+		}
+	}
 	for _, m := range p.backwards() {
 		if m.Only || !p.RemoveOld {
 			continue
@@ -92,6 +97,21 @@ func (u *Updater) still(ctx context.Context, j *job, m *member) error {
 		return u.engine.Start(ctx, m.now())
 	}
 	return nil
+}
+
+// rename gives a new container its name again, if somebody has taken it away.
+func (u *Updater) rename(ctx context.Context, m *member) error {
+	if m.Only {
+		return nil
+	}
+	s, err := u.engine.Inspect(ctx, m.NewID)
+	if errors.Is(err, dockercli.ErrNotFound) || err == nil && s.Name == m.Old.Name {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return u.engine.Rename(ctx, m.NewID, m.Old.Name)
 }
 
 // nameTags gives the dependents' references back, and after a rollback has the

@@ -2,6 +2,7 @@ package updater
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ func (u *Updater) gate(ctx context.Context, j *job, waiting []*member) (string, 
 func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) (how string, err error) {
 	fresh, err := u.engine.Blueprint(ctx, m.now()) // its health check may be the new image's
 	if err != nil {
-		return "", u.wrap(ctx, CodeGone, err)
+		return "", u.unlessNewGone(ctx, m, err)
 	}
 	limit := j.settings.HealthTimeout
 	if own := j.request.Labels.HealthTimeout; own > 0 && m == &j.plan.member {
@@ -54,7 +55,7 @@ func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) 
 	err = u.until(ctx, func() (bool, error) {
 		state, err := u.engine.Inspect(ctx, m.now())
 		if err != nil {
-			return false, u.wrap(ctx, CodeGone, err)
+			return false, u.unlessNewGone(ctx, m, err)
 		}
 		v, why, err := judge(state, m.Old.RestartPolicy, limit, j.settings.StableFor, time.Since(began))
 		how, ended = why, v == good && !state.Running
@@ -72,7 +73,19 @@ func (u *Updater) broken(ctx context.Context, j *job) error {
 	if err == nil {
 		_, _, err = judge(state, j.plan.Old.RestartPolicy, j.settings.HealthTimeout, j.settings.StableFor, 0)
 	}
-	return u.wrap(ctx, CodeGone, err)
+	return u.unlessNewGone(ctx, &j.plan.member, err)
+}
+
+func newGone(m *member) error {
+	return problem(CodeNewGone, "Somebody removed the new container of %s in the middle of the update.", m.Old.Name)
+}
+
+// unlessNewGone is wrap for a question about a new container.
+func (u *Updater) unlessNewGone(ctx context.Context, m *member, err error) error {
+	if errors.Is(err, dockercli.ErrNotFound) {
+		return newGone(m)
+	}
+	return u.wrap(ctx, CodeEngine, err)
 }
 
 // judge is the gate's rule: state in, verdict out.

@@ -39,6 +39,7 @@ type member struct {
 	Ended    bool                `json:"ended,omitempty"`   // the new one has done its work and isn't to be started again
 	Rebuilt  bool                `json:"rebuilt,omitempty"` // on the way back, the old one had to be made anew: it was about to be removed
 	model    []byte              // what Compose makes of its project's files, if it has to be told anew
+	strange  bool                // the container that has its temporary name isn't ours
 	back     string              // on the way back: id of the old one, or of the one made in its place
 }
 
@@ -84,6 +85,13 @@ type job struct {
 	mu        sync.Mutex // guards what follows
 	operation store.Operation
 	plan      plan
+}
+
+// reached reports whether a step has begun.
+func (j *job) reached(name string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.ContainsFunc(j.operation.Steps, func(s store.Step) bool { return s.Name == name })
 }
 
 // snapshot is the operation as it is now.

@@ -89,5 +89,6 @@ func (u *Updater) release(ctx context.Context, m *member) error {
 	if err != nil || !ok || !found.StartedAt.IsZero() {
 		return err
 	}
-	return u.remove(ctx, found.ID, dockercli.RemoveOptions{})
+	// With the volumes that its image declares, which it alone has.
+	return u.remove(ctx, found.ID, dockercli.RemoveOptions{Volumes: true})
 }

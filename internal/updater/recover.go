@@ -53,7 +53,7 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 		u.end(ctx, j, store.Failed, failure(CodeRollback, fmt.Errorf("the update was interrupted, and could not be resolved: %w", err)))
 	case state == store.Succeeded:
 		u.end(ctx, j, state, nil)
-	case j.plan.NewImage == "":
+	case j.plan.Old.ID == "":
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program ended in the middle; nothing had been changed yet")))
 	case j.plan.back == "":
 		u.end(ctx, j, store.Failed, asFailure(problem(CodeGone, goneReason)))
@@ -71,8 +71,8 @@ func (u *Updater) resolve(ctx context.Context, j *job) (store.OperationState, er
 		}
 		return store.Succeeded, nil // what finish couldn't do stands in its step
 	}
-	if j.plan.NewImage == "" {
-		return store.Failed, nil
+	if j.plan.Old.ID == "" {
+		return store.Failed, nil // nothing had been begun
 	}
 	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
 		return "", u.insist(ctx, false, func() error { return u.restore(ctx, j) })

@@ -30,8 +30,12 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 			e = problem(CodeInterrupted, "The program was stopped; nothing had been changed yet.")
 		}
 	}
-	if j.plan.NewImage == "" {
-		return wanted, e // nothing had come
+	p := &j.plan
+	switch began := p.NewID != "" || p.Stopped; {
+	case !began && e.Code == CodeGone:
+		return store.Failed, u.gone(ctx, p, e) // somebody wants it gone
+	case p.NewImage == "" && e.Code != CodeEngine:
+		return wanted, e // nothing had come, and the engine, which may have stopped or removed it, was there
 	}
 	if j.plan.Stopped && j.plan.NewID != "" {
 		if lines, err := u.engine.Logs(ctx, j.plan.NewID, logLines); err == nil {
@@ -57,6 +61,14 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 	}
 	j.up()
 	return wanted, e
+}
+
+// gone gives the tag back; there is nothing else to undo.
+func (u *Updater) gone(ctx context.Context, p *plan, e *Error) error {
+	if err := u.retag(ctx, &p.member); err != nil {
+		u.log.Warn("a tag could not be given back", logging.Image(p.Old.ImageRef), logging.Err(err))
+	}
+	return e
 }
 
 // quarantine remembers a release that failed its start or its gate. What says
@@ -153,7 +165,7 @@ func (u *Updater) removeNew(ctx context.Context, m *member) error {
 	if m.Only {
 		return nil
 	}
-	if id == "" && m.NewImage != "" && !m.Rebuilt {
+	if id == "" && m.NewImage != "" && !m.Rebuilt && !m.strange {
 		found, ok, err := u.engine.FindByName(ctx, newName(m.Old.Name))
 		if err != nil || !ok {
 			return err
@@ -173,6 +185,12 @@ func (u *Updater) removeNew(ctx context.Context, m *member) error {
 // state back.
 func (u *Updater) bringBack(ctx context.Context, j *job, m *member) error {
 	old, err := u.engine.Inspect(ctx, m.Old.ID)
+	if err == nil && m.Stopped && old.Running && !j.reached(stepSwap) {
+		// It was being told to stop, and may do so any moment.
+		if err = u.engine.Stop(ctx, m.Old.ID, nil); err == nil {
+			old, err = u.engine.Inspect(ctx, m.Old.ID)
+		}
+	}
 	if err == nil && m.Old.AutoRemove && m.Stopped && !old.Running {
 		err = u.vanishing(ctx, m.Old.ID)
 	}
@@ -243,20 +261,30 @@ func (u *Updater) rebuild(ctx context.Context, j *job, m *member) error {
 
 // remake makes an old container that is gone anew, from its blueprint.
 func (u *Updater) remake(ctx context.Context, j *job, m *member) error {
-	found, taken, err := u.engine.FindByName(ctx, m.Old.Name)
-	if err != nil || taken && found.ImageID != m.Old.ImageID {
-		return err // somebody else has taken its place
+	name := m.Old.Name
+	found, taken, err := u.engine.FindByName(ctx, name)
+	var unnamed error
+	if err == nil && taken && found.ImageID != m.Old.ImageID {
+		if !m.Old.AutoRemove {
+			return nil // somebody removed it and put another in its place
+		}
+		name = oldName(name) // it was our stop that removed it
+		unnamed = fmt.Errorf("another container has taken the name %s, so the old one runs as %s", m.Old.Name, name)
+		found, taken, err = u.engine.FindByName(ctx, name)
+	}
+	if err != nil {
+		return err
 	}
 	id := found.ID
 	if !taken {
-		o := dockercli.CreateOptions{Replace: m.peers(j.plan.all(), func(m *member) string { return m.back })}
+		o := dockercli.CreateOptions{Name: name, Replace: m.peers(j.plan.all(), func(m *member) string { return m.back })}
 		if id, _, err = u.make(ctx, m, m.Old.ImageID, o); err != nil {
 			return err
 		}
 	}
 	m.back = id
 	if m.Running && !found.Running {
-		return u.engine.Start(ctx, id)
+		err = u.engine.Start(ctx, id)
 	}
-	return nil
+	return errors.Join(unnamed, err)
 }

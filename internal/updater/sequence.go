@@ -109,7 +109,7 @@ func (u *Updater) prove(ctx context.Context, j *job) error {
 	if p.Running {
 		fresh, err := u.engine.Blueprint(ctx, p.NewID)
 		if err != nil {
-			return u.wrap(ctx, CodeGone, err)
+			return u.unlessNewGone(ctx, &p.member, err)
 		}
 		if fresh.Health != nil {
 			if err := gate(); err != nil {
@@ -172,6 +172,7 @@ func (u *Updater) createMember(ctx context.Context, j *job, m *member) (string, 
 	case errors.Is(err, dockercli.ErrNoPlatform):
 		return "", problem(CodeWrongPlatform, "The new image of %s is not for %s.", m.Old.ImageRef, m.Old.Platform)
 	case errors.Is(err, dockercli.ErrConflict):
+		m.strange = true
 		return "", problem(CodeNameTaken, "The new container of %s could not be made: %v.", m.Old.Name, err)
 	}
 	if err != nil { // and nothing remains of it
@@ -260,7 +261,7 @@ func (u *Updater) start(ctx context.Context, m *member) error {
 		return problem(CodePortTaken, "The new container of %s could not be started, since something is taken: %v.", m.Old.Name, err)
 	case errors.Is(err, dockercli.ErrNotFound):
 		if _, gone := u.engine.Inspect(ctx, m.NewID); errors.Is(gone, dockercli.ErrNotFound) {
-			return problem(CodeGone, "Somebody removed the new container of %s.", m.Old.Name)
+			return newGone(m)
 		}
 		if missing, _ := u.missingNetwork(ctx, m); missing != "" {
 			return problem(CodeNetworkGone, "The network %s of %s was removed in the middle of the update.", missing, m.Old.Name)
