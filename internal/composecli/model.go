@@ -67,7 +67,7 @@ func New(environ []string) (*CLI, error) {
 }
 
 // Model is what Compose makes of a project's files as they are now, as JSON.
-// The labels are those of one of its containers, without the image's.
+// The labels are those of one of its containers (dockercli.Blueprint tells them).
 //
 // Errors: ErrNoCompose, ErrNoFiles.
 func (c *CLI) Model(ctx context.Context, labels map[string]string) ([]byte, error) {

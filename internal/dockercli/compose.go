@@ -1,6 +1,7 @@
 package dockercli
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/moby/moby/client/pkg/versions"
@@ -10,6 +11,7 @@ import (
 // container is out of date; images that it builds have neither.
 const (
 	composePrefix       = "com.docker.compose."
+	composeProjectLabel = composePrefix + "project"
 	composeServiceLabel = composePrefix + "service"
 	composeVersionLabel = composePrefix + "version"
 	composeImageLabel   = composePrefix + "image"
@@ -21,8 +23,14 @@ const (
 // the image's id.
 const composeManifests = "5.4.0"
 
-// composeLabels keeps the labels that Compose gave the container, also where
-// the old image has the same (Compose labels what it builds), and renews what
+// composeIdentity are the labels that Compose gives to its containers and also
+// to the images that it builds. A container's are its own, also where its
+// image has the same.
+func composeIdentity() []string {
+	return []string{composeProjectLabel, composeServiceLabel, composeVersionLabel}
+}
+
+// composeLabels keeps the labels that Compose gave the container, and renews what
 // Compose would write for the new image. The hash of the service's
 // configuration stays: the image's name is in it, not its id.
 func (b Blueprint) composeLabels(body fields, img imageInspection) {
@@ -31,8 +39,8 @@ func (b Blueprint) composeLabels(body fields, img imageInspection) {
 	if old == "" && labels[composeHashLabel] == "" {
 		return
 	}
-	for name, value := range b.Labels {
-		if strings.HasPrefix(name, composePrefix) {
+	for _, name := range composeIdentity() {
+		if value, ok := b.Labels[name]; ok {
 			labels[name] = value
 		}
 	}
@@ -43,6 +51,23 @@ func (b Blueprint) composeLabels(body fields, img imageInspection) {
 		}
 	}
 	write(body, "Labels", labels)
+}
+
+// ComposeProject are the labels that tell which Compose project a container
+// is of, and where its files are; nil if it is of none. Whoever publishes an
+// image has no say in it.
+func (b Blueprint) ComposeProject() map[string]string {
+	image := func(name string) bool { return b.ImageLabels[name] != "" && b.ImageLabels[name] == b.Labels[name] }
+	if b.Labels[composeHashLabel] == "" || image(composeHashLabel) {
+		return nil
+	}
+	own := map[string]string{}
+	for name, value := range b.Labels {
+		if strings.HasPrefix(name, composePrefix) && (!image(name) || slices.Contains(composeIdentity(), name)) {
+			own[name] = value
+		}
+	}
+	return own
 }
 
 // composeByManifest says which of the two it is. A container that doesn't name

@@ -21,7 +21,7 @@ import (
 // the other way: what equals the old image's default is taken out, so that
 // the new image's comes in its place. A setting that the user made to the
 // very same value as the image's can't be told from the default, and counts
-// as one.
+// as one; but for a variable of the environment, see usersEnv.
 
 // withoutDefaults is a container's configuration without its image's part.
 // Published ports stay exposed: it was the client that exposed them.
@@ -70,9 +70,26 @@ func dropCommand(out, img fields) {
 }
 
 func dropEnv(out, img fields) {
-	defaults := read[[]string](img, "Env")
-	env := slices.DeleteFunc(read[[]string](out, "Env"), func(e string) bool { return slices.Contains(defaults, e) })
-	write(out, "Env", env)
+	write(out, "Env", usersEnv(read[[]string](out, "Env"), read[[]string](img, "Env")))
+}
+
+// usersEnv is the part of an environment that the user set. The engine puts
+// the user's variables first, and after them those of the image's that the
+// user didn't set, in the image's order: so one that was set to the image's
+// own value shows by its place. Where the user's are the image's first ones,
+// or all of them (tools that copy a container send all), it doesn't, and what
+// equals a default counts as one.
+func usersEnv(env, defaults []string) []string {
+	key := func(variable string) string { name, _, _ := strings.Cut(variable, "="); return name }
+	set := map[string]bool{}
+	for i, variable := range env {
+		rest := slices.DeleteFunc(slices.Clone(defaults), func(d string) bool { return set[key(d)] })
+		if slices.Equal(env[i:], rest) {
+			return slices.Clone(env[:i])
+		}
+		set[key(variable)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(env), func(e string) bool { return slices.Contains(defaults, e) })
 }
 
 func dropLabels(out, img fields) {

@@ -124,6 +124,9 @@ func (b Blueprint) attachments(version string) (atCreate, later map[string]field
 func (b Blueprint) endpoint(name, version string) fields {
 	from, out := b.Inspect.Networks[name], fields{}
 	for _, field := range []string{"IPAMConfig", "Links", "DriverOpts", "GwPriority"} {
+		if field == "IPAMConfig" && givenBySwarm(from) {
+			continue
+		}
 		if value, ok := from[field]; ok && string(value) != "null" {
 			out[field] = value
 		}
@@ -135,6 +138,25 @@ func (b Blueprint) endpoint(name, version string) fields {
 		write(out, "MacAddress", mac)
 	}
 	return out
+}
+
+// givenBySwarm says whether an endpoint's address may be of Swarm's choice: in
+// its networks (their ids aren't 64 hexadecimal digits) an engine shows the
+// address in use as if it had been asked for, while the container runs.
+func givenBySwarm(endpoint fields) bool {
+	id := read[string](endpoint, "NetworkID")
+	return id != "" && !madeUp(id) && read[string](endpoint, "IPAddress") != ""
+}
+
+// lostAddresses warns of those that may have been asked for.
+func (b Blueprint) lostAddresses() (warnings []string) {
+	for _, name := range slices.Sorted(maps.Keys(b.Inspect.Networks)) {
+		if endpoint := b.Inspect.Networks[name]; givenBySwarm(endpoint) {
+			warnings = append(warnings, "the engine doesn't tell whether "+read[string](endpoint, "IPAddress")+
+				" in network "+name+" was asked for; Swarm will choose the new container's address there")
+		}
+	}
+	return warnings
 }
 
 // aliases are the user's. Engines before 25 (API 1.44) keep the short id and

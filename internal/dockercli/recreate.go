@@ -32,7 +32,7 @@ type CreateOptions struct {
 	// id, for namespaces and volumes that the blueprint shares with them.
 	Replace map[string]string
 	// ComposeModel is what `docker compose config --format json` tells of the
-	// container's project. With it, what Replace changes leaves a container of
+	// container's project (Blueprint.ComposeProject). With it, what Replace changes leaves a container of
 	// Compose's as Compose would have made it; without it, or if it isn't what
 	// the container was made from, there is a warning.
 	ComposeModel []byte
@@ -185,7 +185,7 @@ func (b Blueprint) request(version string, img imageInspection, o CreateOptions)
 		write(body, "MacAddress", mac)
 	}
 	adaptHost(host, o)
-	warnings = b.keepVolumes(host, img.config)
+	warnings = append(b.keepVolumes(host, img.config), b.lostAddresses()...)
 	if w := renewComposeHash(body, b.Inspect.HostConfig, host, o.ComposeModel); w != "" {
 		warnings = append(warnings, w)
 	}

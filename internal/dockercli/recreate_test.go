@@ -18,22 +18,24 @@ import (
 )
 
 // pairs are old and new images: plain ones, one where every default changes,
-// and one that goes from no defaults to many.
+// those that go from many defaults to none and the other way, and one for
+// another platform.
 func pairs() map[string][2]testbed.ImageOptions {
 	rich1 := testbed.ImageOptions{
 		Env: []string{"PATH=/bin", "KEPT=1", "CHANGED=old", "GONE=1"}, Labels: map[string]string{"kept": "1", "changed": "old", "gone": "1"},
 		ExposedPorts: []string{"80/tcp", "81/tcp"}, Volumes: []string{"/data", "/gone"}, WorkingDir: "/bin/", User: "0:0",
-		Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "/bin/true"}, Interval: time.Minute, Retries: 5}, StopSignal: "SIGINT",
+		Healthcheck: &v1.HealthConfig{Test: []string{"CMD", "/bin/true"}, Interval: time.Minute, Retries: 5}, StopSignal: "SIGINT", Shell: []string{"/bin/sh", "-c"},
 		Entrypoint: testbed.Stoppable("sleep", "1000"), Cmd: []string{"1"},
 	}
 	rich2 := testbed.ImageOptions{
 		Env: []string{"PATH=/bin:/sbin", "KEPT=1", "CHANGED=new", "ADDED=1"}, Labels: map[string]string{"kept": "1", "changed": "new", "added": "1"},
 		ExposedPorts: []string{"80/tcp", "82/tcp"}, Volumes: []string{"/data", "/added"}, WorkingDir: "/etc", User: "0",
-		Healthcheck: &v1.HealthConfig{Test: []string{"CMD-SHELL", "true"}, Interval: 2 * time.Minute, Timeout: time.Minute}, StopSignal: "SIGTERM",
+		Healthcheck: &v1.HealthConfig{Test: []string{"CMD-SHELL", "true"}, Interval: 2 * time.Minute, Timeout: time.Minute}, StopSignal: "SIGTERM", Shell: []string{"/bin/sh", "-ec"},
 		Entrypoint: testbed.Stoppable("sleep", "2000"), Cmd: []string{"2"},
 	}
 	return map[string][2]testbed.ImageOptions{
 		"plain": {{}, {}}, "rich": {rich1, rich2}, "poor": {rich1, {}}, "grown": {{}, rich2},
+		"foreign": {{Platform: "linux/arm64"}, {Platform: "linux/arm64"}},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func object(t *testing.T, s string) fields {
@@ -123,4 +124,31 @@ func FuzzSafeLine(f *testing.F) {
 func mustJSON(s string) []byte {
 	b, _ := json.Marshal(s)
 	return b
+}
+
+// TestEnvironment: the user's variables stand first, the rest of the image's
+// after them (the same merge).
+func TestEnvironment(t *testing.T) {
+	img := []string{"PATH=/bin", "DATA=/data", "V=1"}
+	for _, tc := range []struct {
+		name        string
+		shown, want []string
+	}{
+		{"NothingSaid", []string{"PATH=/bin", "DATA=/data", "V=1"}, nil},
+		{"Added", []string{"MINE=1", "PATH=/bin", "DATA=/data", "V=1"}, []string{"MINE=1"}},
+		{"Changed", []string{"V=2", "PATH=/bin", "DATA=/data"}, []string{"V=2"}},
+		{"SetToTheDefault", []string{"DATA=/data", "PATH=/bin", "V=1"}, []string{"DATA=/data"}},
+		{"SetToTheDefaultAmongOthers", []string{"MINE=1", "DATA=/data", "PATH=/bin", "V=1"}, []string{"MINE=1", "DATA=/data"}},
+		{"SetToTheDefaultOfTheFirst", []string{"PATH=/bin", "DATA=/data", "V=1"}, nil},
+		{"AllSet", []string{"PATH=/bin", "V=1", "DATA=/x"}, []string{"DATA=/x"}},
+		{"CopiedAndAddedTo", []string{"PATH=/bin", "DATA=/data", "V=1", "MINE=1"}, []string{"MINE=1"}},
+		{"CopiedAfterOthers", []string{"MINE=1", "PATH=/bin", "DATA=/data", "V=1"}, []string{"MINE=1"}},
+		{"WithoutValue", []string{"V", "PATH=/bin", "DATA=/data"}, []string{"V"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, usersEnv(tc.shown, img), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
 }

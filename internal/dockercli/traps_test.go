@@ -9,6 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/test/inspection"
 	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
@@ -145,7 +146,7 @@ func TestRecreatedTwiceIsTheSame(t *testing.T) {
 	got := w.inspect(third)
 	w.docker("rm", third)
 	control := w.docker(append(append([]string{"create", "--name", "twice"}, user...), ref)...)
-	if diff := cmp.Diff(normalise(w.inspect(control), ""), normalise(got, "")); diff != "" {
+	if diff := cmp.Diff(inspection.Normalise(w.inspect(control), ""), inspection.Normalise(got, "")); diff != "" {
 		t.Errorf("inspect (-control +recreated twice):\n%s", diff)
 	}
 }

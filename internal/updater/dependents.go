@@ -132,11 +132,11 @@ func (u *Updater) group(ctx context.Context, old dockercli.Blueprint, list []doc
 // model is what Compose makes of the files of a container that shares
 // something with another one. Without it a create warns.
 func (u *Updater) model(ctx context.Context, b dockercli.Blueprint) []byte {
-	own := policy.Own(b.Labels, b.ImageLabels)
-	if u.compose == nil || len(b.Uses) == 0 || own[composeProject] == "" {
+	project := b.ComposeProject()
+	if u.compose == nil || len(b.Uses) == 0 || project == nil {
 		return nil
 	}
-	model, err := u.compose.Model(ctx, own)
+	model, err := u.compose.Model(ctx, project)
 	if err != nil {
 		u.log.Info("Compose doesn't tell about a project", logging.Container(b.Name), logging.Err(err))
 	}

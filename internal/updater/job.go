@@ -39,7 +39,7 @@ type member struct {
 	Ended    bool                `json:"ended,omitempty"`   // the new one has done its work and isn't to be started again
 	Rebuilt  bool                `json:"rebuilt,omitempty"` // on the way back, the old one had to be made anew: it was about to be removed
 	model    []byte              // what Compose makes of its project's files, if it has to be told anew
-	remade   string              // id of the one that was made in the old one's place on the way back
+	back     string              // on the way back: id of the old one, or of the one made in its place
 }
 
 // now is the id of the container that is to run in the end.

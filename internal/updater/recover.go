@@ -53,8 +53,10 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 		u.end(ctx, j, store.Failed, failure(CodeRollback, fmt.Errorf("the update was interrupted, and could not be resolved: %w", err)))
 	case state == store.Succeeded:
 		u.end(ctx, j, state, nil)
-	case j.plan.Old.ID == "":
+	case j.plan.NewImage == "":
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program ended in the middle; nothing had been changed yet")))
+	case j.plan.back == "":
+		u.end(ctx, j, store.Failed, failure(CodeGone, errors.New(goneReason)))
 	default:
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program or the engine ended in the middle; the old container is back")))
 	}

@@ -14,6 +14,9 @@ import (
 // logLines is how much of a failing container's log is kept.
 const logLines = 200
 
+// goneReason is why an operation ends without the old container.
+const goneReason = "Somebody removed the old container in the middle, or put another in its place; that is left as it is."
+
 // undo brings the old containers back after cause, and gives the outcome: as
 // wanted if that went well.
 func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState, cause error) (store.OperationState, error) {
@@ -45,11 +48,14 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 	case err != nil:
 		return store.Failed, &Error{Code: CodeRollback, Message: fmt.Sprintf("%s Bringing the old container back failed, too: %v.", e.Message, err), Logs: e.Logs}
 	}
-	j.up()
 	u.discard(ctx, j)
-	if e.Code == CodeGone {
-		wanted = store.Failed // there is nothing left to roll back to
+	if j.plan.back == "" {
+		if e.Code != CodeGone {
+			e = &Error{Code: CodeGone, Message: e.Message + " " + goneReason, Logs: e.Logs}
+		}
+		return store.Failed, e
 	}
+	j.up()
 	return wanted, e
 }
 
@@ -171,13 +177,14 @@ func (u *Updater) bringBack(ctx context.Context, j *job, m *member) error {
 		err = u.vanishing(ctx, m.Old.ID)
 	}
 	switch {
-	case errors.Is(err, dockercli.ErrNotFound) && (m.Old.AutoRemove || m.Rebuilt):
+	case errors.Is(err, dockercli.ErrNotFound) && (m.Old.AutoRemove || m.Stopped || m.NewID != "" || m.Rebuilt):
 		return u.remake(ctx, j, m)
 	case errors.Is(err, dockercli.ErrNotFound):
-		return nil // somebody else has removed it: that is to stay so
+		return nil // somebody removed it before anything of ours had begun: that is to stay so
 	case err != nil:
 		return err
 	}
+	m.back = m.Old.ID
 	var unnamed error
 	if old.Name != m.Old.Name && !m.Only {
 		unnamed = u.engine.Rename(ctx, m.Old.ID, m.Old.Name)
@@ -242,12 +249,12 @@ func (u *Updater) remake(ctx context.Context, j *job, m *member) error {
 	}
 	id := found.ID
 	if !taken {
-		o := dockercli.CreateOptions{Replace: m.peers(j.plan.all(), func(m *member) string { return m.remade })}
+		o := dockercli.CreateOptions{Replace: m.peers(j.plan.all(), func(m *member) string { return m.back })}
 		if id, _, err = u.make(ctx, m, m.Old.ImageID, o); err != nil {
 			return err
 		}
 	}
-	m.remade = id
+	m.back = id
 	if m.Running && !found.Running {
 		return u.engine.Start(ctx, id)
 	}

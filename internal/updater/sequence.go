@@ -138,6 +138,11 @@ func (u *Updater) prove(ctx context.Context, j *job) error {
 // removes them with their containers.
 func (u *Updater) create(ctx context.Context, j *job) (string, error) {
 	p := &j.plan
+	if _, err := u.engine.Inspect(ctx, p.Old.ID); errors.Is(err, dockercli.ErrNotFound) {
+		return "", problem(CodeGone, "%s was removed by somebody else meanwhile; it stays removed.", p.Old.Name)
+	} else if err != nil {
+		return "", u.wrap(ctx, CodeCreate, err)
+	}
 	if p.Previous != "" {
 		if err := u.remove(ctx, p.Previous, dockercli.RemoveOptions{Force: true}); err != nil {
 			return "", u.wrap(ctx, CodeCreate, err)
@@ -204,35 +209,34 @@ func (u *Updater) stop(ctx context.Context, j *job, m *member) error {
 	}
 	old := m.Old
 	if !old.AutoRemove && !m.Only {
-		err := u.engine.SetRestartPolicy(ctx, old.ID, dockercli.RestartNever())
-		if errors.Is(err, dockercli.ErrNotFound) {
-			return problem(CodeGone, "%s was removed by somebody else meanwhile; it stays removed.", old.Name)
-		}
-		if err != nil {
-			return u.wrap(ctx, CodeStop, err)
+		if err := u.engine.SetRestartPolicy(ctx, old.ID, dockercli.RestartNever()); err != nil {
+			return u.wrap(ctx, CodeStop, unlessGone(err))
 		}
 	}
 	var timeout *time.Duration
 	if t := j.request.Labels.StopTimeout; t > 0 && m == &j.plan.member {
 		timeout = &t
 	}
-	err := u.engine.Stop(ctx, old.ID, timeout)
-	if old.AutoRemove {
-		if errors.Is(err, dockercli.ErrNotFound) {
-			err = nil // stopping it has removed it
-		}
-		if err == nil {
-			err = u.untilGone(ctx, old.ID)
-		}
+	err := unlessGone(u.engine.Stop(ctx, old.ID, timeout))
+	if err == nil && old.AutoRemove {
+		err = u.untilGone(ctx, old.ID)
 	}
 	return u.wrap(ctx, CodeStop, err)
 }
 
+// unlessGone lets pass that an old container is gone already: stopping one
+// with --rm removes it, and a `docker compose up` that sees the new one takes
+// the old one away. The new one is there, and goes on to take its place.
+func unlessGone(err error) error {
+	if errors.Is(err, dockercli.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // swap gives the new container the old one's name.
 func (u *Updater) swap(ctx context.Context, m *member) error {
-	err := u.engine.Rename(ctx, m.Old.ID, oldName(m.Old.Name))
-	removed := m.Old.AutoRemove && errors.Is(err, dockercli.ErrNotFound) // stopping it has
-	if err != nil && !removed {
+	if err := unlessGone(u.engine.Rename(ctx, m.Old.ID, oldName(m.Old.Name))); err != nil {
 		return u.wrap(ctx, CodeSwap, err)
 	}
 	return u.wrap(ctx, CodeSwap, u.engine.Rename(ctx, m.NewID, m.Old.Name))

@@ -3,7 +3,6 @@ package bench_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -12,11 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/moby/moby/client"
-
 	"github.com/watch-docker/watch-docker/internal/api"
 	"github.com/watch-docker/watch-docker/internal/store"
-	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
 const (
@@ -26,63 +22,71 @@ const (
 )
 
 // BenchmarkUpdate updates one container that stops at once, again and again,
-// and measures beside each update what `docker stop && docker start` of the
-// same container takes: by the engine's API, without a client's start-up.
+// by Watch Docker and by its peers, and measures beside them what
+// `docker stop && docker start` of the same container takes: by the engine's
+// API, without a client's start-up. All images are pulled already.
 func BenchmarkUpdate(b *testing.B) {
 	own(b)
-	w := newWorld(b)
-	ref := w.registry.Ref("shop/web:latest")
-	release := func(n int) {
-		img, err := testbed.Image(testbed.ImageOptions{Payload: fmt.Sprint("release ", n)})
-		if err != nil {
-			b.Fatal(err)
+	s := newSite(b, 1, nil)
+	environ := s.w.environment(filepath.Join(b.TempDir(), "state"), "WATCH_UPDATE_STABLE_FOR=1s")
+	down := map[string][]time.Duration{}
+	var told, whole []time.Duration
+	for range updates {
+		down["stop-start"] = append(down["stop-start"], s.down(b, s.stopStart)...)
+		for _, p := range s.peers(b) {
+			s.release(b)
+			down[p.name] = append(down[p.name], s.down(b, p.update)...)
 		}
-		if _, err := w.registry.Push(b.Context(), "shop/web:latest", img); err != nil {
-			b.Fatal(err)
-		}
-		// Pulled already, so that the whole update is the program's own work.
-		if err := w.bed.Pull(b.Context(), ref); err != nil {
-			b.Fatal(err)
-		}
+		s.release(b)
+		down["watch-docker"] = append(down["watch-docker"], s.down(b, func(b *testing.B) {
+			took, run := s.w.update(b, environ, s.names...)
+			whole = append(whole, took)
+			told = append(told, time.Duration(run.Operations[0].DowntimeMs)*time.Millisecond)
+		})...)
 	}
-	release(0)
-	c, err := w.bed.Run(b.Context(), testbed.ContainerSpec{Name: "web", Image: ref})
-	if err != nil {
-		b.Fatal(err)
+	base := median(down["stop-start"])
+	for name, each := range down {
+		elapsed(b, name, median(each))
+		b.ReportMetric(float64(median(each))/float64(base), name+"/stop-start")
 	}
-	environ := w.environment(filepath.Join(b.TempDir(), "state"), "WATCH_UPDATE_STABLE_FOR=1s")
-	var down, stopStart, whole []time.Duration
-	for n := range updates {
-		stopStart = append(stopStart, w.stopStart(b, c.Name))
-		release(n + 1)
-		took, op := w.update(b, environ, c.Name)
-		whole = append(whole, took)
-		down = append(down, time.Duration(op.DowntimeMs)*time.Millisecond)
-	}
-	elapsed(b, "stop-start", median(stopStart))
-	elapsed(b, "down", median(down))
-	b.ReportMetric(float64(median(down))/float64(median(stopStart)), "down/stop-start")
-	b.ReportMetric(downtimeBar, "down/stop-start-bar")
+	b.ReportMetric(downtimeBar, "stop-start-bar")
+	elapsed(b, "downtimeMs", median(told))
 	elapsed(b, "whole-without-gate", median(whole)-time.Second)
 }
 
-// stopStart is the least that an exchange of containers could take.
-func (w *world) stopStart(b *testing.B, name string) time.Duration {
-	b.Helper()
+// BenchmarkSlowTen updates ten containers that each take 2 s to stop: how
+// long each of them is down, from being told to stop until its successor runs.
+func BenchmarkSlowTen(b *testing.B) {
+	own(b)
+	const ten, stops = 10, 2 * time.Second
+	s := newSite(b, ten, []string{"sh", "-c", "trap 'sleep 2; exit 0' TERM; sleep 100000 & wait"})
+	environ := s.w.environment(filepath.Join(b.TempDir(), "state"), "WATCH_UPDATE_STABLE_FOR=1s", "WATCH_UPDATE_CONCURRENCY=2")
+	report := func(name string, down []time.Duration, whole time.Duration) {
+		elapsed(b, name+"-median", median(down))
+		elapsed(b, name+"-most", slices.Max(down))
+		b.ReportMetric(float64(slices.Max(down))/float64(stops), name+"-most/own-stop")
+		elapsed(b, name+"-whole", whole)
+	}
 	began := time.Now()
-	if _, err := w.bed.Engine().Client().ContainerStop(b.Context(), name, client.ContainerStopOptions{}); err != nil {
-		b.Fatal(err)
+	down := s.down(b, s.stopStart)
+	report("stop-start", down, time.Since(began))
+	for _, p := range s.peers(b) {
+		s.release(b)
+		began := time.Now()
+		down := s.down(b, p.update)
+		report(p.name, down, time.Since(began))
 	}
-	if _, err := w.bed.Engine().Client().ContainerStart(b.Context(), name, client.ContainerStartOptions{}); err != nil {
-		b.Fatal(err)
-	}
-	return time.Since(began)
+	s.release(b)
+	began = time.Now()
+	down = s.down(b, func(b *testing.B) { s.w.update(b, environ, s.names...) })
+	report("watch-docker", down, time.Since(began))
+	b.ReportMetric(downtimeBar, "own-stop-bar")
 }
 
-// update is `watch-docker update NAME`.
-func (w *world) update(b *testing.B, environ []string, name string) (time.Duration, store.Operation) {
+// update is `watch-docker update NAME…`.
+func (w *world) update(b *testing.B, environ []string, names ...string) (time.Duration, api.Run) {
 	b.Helper()
-	cmd := exec.CommandContext(b.Context(), w.program, "update", "-json", name)
+	cmd := exec.CommandContext(b.Context(), w.program, append([]string{"update", "-json"}, names...)...)
 	var stderr bytes.Buffer
 	cmd.Env, cmd.Stderr = environ, &stderr
 	began := time.Now()
@@ -92,10 +96,15 @@ func (w *world) update(b *testing.B, environ []string, name string) (time.Durati
 		b.Fatalf("update: %v\n%s%s", err, out, stderr.String())
 	}
 	var run api.Run
-	if err := json.Unmarshal(out, &run); err != nil || len(run.Operations) != 1 || run.Operations[0].State != store.Succeeded {
+	if err := json.Unmarshal(out, &run); err != nil || len(run.Operations) != len(names) {
 		b.Fatalf("update: %v in %s", err, out)
 	}
-	return took, run.Operations[0]
+	for _, op := range run.Operations {
+		if op.State != store.Succeeded {
+			b.Fatalf("update: %s", out)
+		}
+	}
+	return took, run
 }
 
 // list is the latency of GET /api/containers with all of the host's.

@@ -81,7 +81,8 @@ services:
   app:
     image: OUR/app
 `, images: map[string]testbed.ImageOptions{"app": {Labels: map[string]string{
-			"com.docker.compose.project": "built-by-compose", "com.docker.compose.service": "app", "com.docker.compose.version": "5.5.1", "vendor": "one",
+			"com.docker.compose.project": "built-by-compose", "com.docker.compose.service": "app", "com.docker.compose.version": "5.5.1",
+			"com.docker.compose.image.builder": "classic", "vendor": "one",
 		}}}, later: map[string]testbed.ImageOptions{"app": {Labels: map[string]string{"com.docker.compose.service": "other"}}}},
 		{name: "healthcheck", file: `
 services:

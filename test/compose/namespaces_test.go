@@ -14,7 +14,11 @@ import (
 // doesn't. Compose writes x's container id into the four's configuration
 // before it hashes it.
 func sharingCase(name string) testCase {
-	return testCase{name: name, images: named("x", "app"), files: map[string]string{".env": "PRICE=five\n"}, file: `
+	built := testbed.ImageOptions{Labels: map[string]string{
+		"com.docker.compose.project": name, "com.docker.compose.service": "x",
+		"com.docker.compose.project.environment_file": "/nowhere",
+	}}
+	return testCase{name: name, images: map[string]testbed.ImageOptions{"x": built, "app": {}}, files: map[string]string{".env": "PRICE=five\n"}, file: `
 services:
   x:
     image: OUR/x
@@ -127,7 +131,12 @@ func (p *project) model() []byte {
 	if err != nil {
 		p.Fatal(err)
 	}
-	model, err := cli.Model(p.Context(), p.containers()[p.name+"-x-1"].Config.Labels)
+	engine := p.engine()
+	b, err := engine.Blueprint(p.Context(), p.name+"-x-1")
+	if err != nil {
+		p.Fatal(err)
+	}
+	model, err := cli.Model(p.Context(), b.ComposeProject())
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -138,11 +147,7 @@ func (p *project) model() []byte {
 // what Create warned of comes back.
 func (p *project) recreateX(model []byte) (warnings []string) {
 	p.Helper()
-	engine, err := dockercli.New(dockercli.Options{Host: p.bed.Engine().Host()})
-	if err != nil {
-		p.Fatal(err)
-	}
-	defer func() { _ = engine.Close() }()
+	engine := p.engine()
 	p.release("x", "two", testbed.ImageOptions{})
 	if err := p.bed.Pull(p.Context(), p.bed.Registry(testbed.TLSToken).Ref(p.name+"/x:latest")); err != nil {
 		p.Fatal(err)
@@ -165,6 +170,16 @@ func (p *project) recreateX(model []byte) (warnings []string) {
 		}
 	}
 	return warnings
+}
+
+func (p *project) engine() *dockercli.Client {
+	p.Helper()
+	engine, err := dockercli.New(dockercli.Options{Host: p.bed.Engine().Host()})
+	if err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() { _ = engine.Close() })
+	return engine
 }
 
 // recreate puts a new container in an old one's place, as an update does.

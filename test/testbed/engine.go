@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -199,6 +200,15 @@ func (e *Engine) Restart(ctx context.Context) error {
 		return err
 	}
 	return e.Start(ctx)
+}
+
+// Command is a command that runs where a private engine does: with its mounts,
+// its network and its processes. It belongs to root.
+func (e *Engine) Command(name string, args ...string) (*exec.Cmd, error) {
+	if e.daemon == nil {
+		return nil, fmt.Errorf("run %s beside the engine: %w", name, errPrivateOnly)
+	}
+	return e.daemon.sandbox.command(name, args...), nil
 }
 
 // DialContext connects to a literal address in the engine's network: to a

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -42,7 +43,7 @@ type ImageOptions struct {
 	// when told to. See [Stoppable].
 	Cmd          []string
 	Entrypoint   []string
-	Env          []string
+	Env          []string // with PATH=/bin, unless it has one
 	Labels       map[string]string
 	ExposedPorts []string // "80/tcp"
 	Volumes      []string // "/data"
@@ -50,6 +51,7 @@ type ImageOptions struct {
 	WorkingDir   string
 	Healthcheck  *v1.HealthConfig
 	StopSignal   string
+	Shell        []string // of Healthcheck's CMD-SHELL
 }
 
 // busyboxNames are what the images' busybox is linked as in /bin.
@@ -101,15 +103,19 @@ func (o *ImageOptions) config() (*v1.ConfigFile, error) {
 	if cmd == nil && o.Entrypoint == nil {
 		cmd = Stoppable("sleep", "100000")
 	}
+	env := o.Env
+	if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }) {
+		env = append([]string{"PATH=/bin"}, env...)
+	}
 	return &v1.ConfigFile{
 		OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant,
 		Created: v1.Time{Time: created},
 		RootFS:  v1.RootFS{Type: "layers"},
 		Config: v1.Config{
 			Cmd: cmd, Entrypoint: o.Entrypoint,
-			Env:    append([]string{"PATH=/bin"}, o.Env...),
+			Env:    env,
 			Labels: o.Labels, ExposedPorts: set(o.ExposedPorts), Volumes: set(o.Volumes),
-			User: o.User, WorkingDir: o.WorkingDir, Healthcheck: o.Healthcheck, StopSignal: o.StopSignal,
+			User: o.User, WorkingDir: o.WorkingDir, Healthcheck: o.Healthcheck, StopSignal: o.StopSignal, Shell: o.Shell,
 		},
 	}, nil
 }

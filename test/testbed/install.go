@@ -29,6 +29,7 @@ func baseRequirements() []requirement {
 		{"iproute2", onPath("ip")},
 		{"busybox-static", staticBusybox},
 		{"docker-registry", onPath("docker-registry")},
+		{"btrfs-progs", onPath("mkfs.btrfs")}, // storage options need a file system with quotas
 		{"ca-certificates", exists("/etc/ssl/certs/ca-certificates.crt")},
 	}
 }

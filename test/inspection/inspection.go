@@ -1,4 +1,7 @@
-package dockercli_test
+// Package inspection compares what an engine says of two containers: of one
+// that was made again, and of its control, which the user's own create makes
+// from the same image.
+package inspection
 
 import (
 	"encoding/json"
@@ -37,23 +40,20 @@ func generated() []string {
 	return []string{
 		"NetworkSettings.MacAddress", "NetworkSettings.IPAddress", "NetworkSettings.GlobalIPv6Address",
 		"NetworkSettings.Networks.*.MacAddress", "NetworkSettings.Networks.*.IPAddress", "NetworkSettings.Networks.*.GlobalIPv6Address",
+		"NetworkSettings.Networks.*.IPAMConfig.IPv4Address", // Swarm's choice is shown there
 	}
 }
 
-var (
-	anonymous = regexp.MustCompile(`[0-9a-f]{64}`)
-	hostPort  = regexp.MustCompile(`"HostPort":"(3[2-9]|4[0-9]|5[0-9]|6[0-5])[0-9]{3}"`)
-)
+var anonymous = regexp.MustCompile(`[0-9a-f]{64}`)
 
-// normalise takes out what may differ; known are the words of the case, so
-// that an address that stands there is compared.
-func normalise(in map[string]any, known string) map[string]any {
+// Normalise takes out of a raw inspect what may differ; known are the words
+// of the create, so that an address that stands there is compared.
+func Normalise(in map[string]any, known string) map[string]any {
 	b, _ := json.Marshal(in)
 	id, _ := in["Id"].(string)
 	text := string(b)
 	text = strings.ReplaceAll(text, id, "ID")
 	text = strings.ReplaceAll(text, `"`+id[:12]+`"`, `"SHORTID"`) // host name, alias and DNS name made from the id
-	text = hostPort.ReplaceAllString(text, `"HostPort":"RANDOM"`) // a port that the engine chose
 	var all map[string]any
 	_ = json.Unmarshal([]byte(text), &all)
 	for path := range differs() {
@@ -66,8 +66,35 @@ func normalise(in map[string]any, known string) map[string]any {
 			}
 		})
 	}
+	chosenPorts(all)
 	anonymousVolumes(all)
 	return all
+}
+
+// chosenPorts takes out the host's ports that the engine chose, by itself or
+// from a range: those that the bindings don't name.
+func chosenPorts(all map[string]any) {
+	var bound struct {
+		HostConfig struct {
+			PortBindings map[string][]struct{ HostPort string }
+		}
+	}
+	b, _ := json.Marshal(all)
+	_ = json.Unmarshal(b, &bound)
+	settings, _ := all["NetworkSettings"].(map[string]any)
+	ports, _ := settings["Ports"].(map[string]any)
+	for port, list := range ports {
+		named := map[string]bool{}
+		for _, asked := range bound.HostConfig.PortBindings[port] {
+			named[asked.HostPort] = true
+		}
+		list, _ := list.([]any)
+		for _, v := range list {
+			if m := v.(map[string]any); !named[m["HostPort"].(string)] {
+				m["HostPort"] = "CHOSEN"
+			}
+		}
+	}
 }
 
 // anonymousVolumes takes out the one difference that is meant: an anonymous
