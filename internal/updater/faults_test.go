@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/updater"
 	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
@@ -124,7 +125,10 @@ func (l *lane) failInTurn(k kind, mine int) {
 				fault, seen := failing(way), 0
 				fault.If = l.nth(c, &seen)
 				l.proxy.Inject(fault)
-				l.expectGood(l.attempt())
+				op := l.attempt()
+				if l.expectGood(op); op.Error != nil && op.Error.Code == updater.CodeGone {
+					t.Errorf("nobody has removed anything: %+v", op.Error)
+				}
 				if seen < c.n && !reads { // what is known already isn't always asked again
 					t.Error("there was no such request")
 				}

@@ -167,7 +167,6 @@ func interferences() []interference {
 		{inGate, "stop new", good, beStopped, "", ""},
 		{inGate, "restart new", good, onlyBeGood, "", ""},
 		{inGate, "pause new", good, onlyBeGood, "", ""},
-		{inGate, "pause new", unhealthy, onlyBeGood, "", ""},
 		{inGate, "remove volume", good, onlyBeGood, store.Succeeded, refused},
 
 		{beforeRemove, "remove old", good, onlyBeGood, store.Succeeded, ""},

@@ -298,7 +298,7 @@ func (l *lane) expectTruth(op store.Operation, was, now container.InspectRespons
 		return
 	}
 	l.Logf("%s %s: %s", op.State, op.Error.Code, op.Error.Message)
-	if op.Error.Code == updater.CodeGone {
+	if op.Error.Code == updater.CodeGone && op.State != store.RolledBack { // that says the new one was removed
 		l.Errorf("the record says that the container is gone, but it isn't")
 	}
 }
