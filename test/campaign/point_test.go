@@ -154,12 +154,13 @@ func (p point) underWay() bool {
 // settled is how long what an engine was at may take: more than a slow stop.
 const settled = 3 * time.Second
 
-// steady looks again and again for as long as something could still happen.
+// steady looks again and again for as long as something could still happen;
+// the last look counts.
 func (u *run) steady(ctx context.Context, look func() error) error {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(settled); ; {
-		if err := look(); err != nil || time.Now().After(end) {
+		if err := look(); time.Now().After(end) {
 			return err
 		}
 		select {
