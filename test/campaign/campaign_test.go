@@ -55,7 +55,7 @@ func chooseShapes(chosen string) []shape {
 		if s.name == name {
 			one = append(one, s)
 		}
-		if oneOf(s, "everything rm group") {
+		if oneOf(s, "everything rm group") { // the group comes last, see short
 			few = append(few, s)
 		}
 	}

@@ -163,23 +163,30 @@ func seconds(first point, recovery []instant) []point {
 }
 
 // short is a spread that touches every step and every kind of death: within
-// each step one request that changes something, before it or after it, and
-// steps that change nothing by the journal.
+// each step one request that changes something, before it, amid it or after
+// it, and steps that change nothing by the journal. What the group has in
+// common with the others is left to the others.
 func short(walks []walk) []point {
 	ways := []death{command, server, engineKilled, command, bothKilled, asker, command, engineEnded, command, bothEnded}
+	sides := []string{before, amid, after}
 	var all []point
+	touched := map[string]bool{}
 	for _, w := range walks {
 		steps := map[string]bool{}
+		if w.shape.beside {
+			steps = touched
+		}
 		for _, at := range w.changes() {
 			n := len(all)
-			if steps[at.Step] || at.Side != []string{before, amid, after}[n%3] {
+			if steps[at.Step] || at.Side != sides[n%len(sides)] {
 				continue
 			}
-			steps[at.Step] = true
+			steps[at.Step], touched[at.Step] = true, true
 			all = append(all, point{shape: w.shape, death: ways[n%len(ways)], at: at, again: n%len(ways) == 3})
 		}
 		for _, s := range w.steps {
-			if !steps[s.Name] {
+			if !touched[s.Name] {
+				touched[s.Name] = true
 				all = append(all, point{shape: w.shape, death: command, moment: s.Name + " running"})
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // death is who is ended, and how.
@@ -129,16 +130,45 @@ func (u *run) judge(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if u.ended {
+	switch {
+	case u.ended:
 		_ = u.until(ctx, look)
-	} else {
+	case u.point.underWay():
+		err = u.steady(ctx, look)
+	default:
 		err = look()
-		if len(u.found.wrong) > 0 {
-			err = nil
-		}
+	}
+	if len(u.found.wrong) > 0 {
+		err = nil // it is said already
 	}
 	u.found.wrong = append(wrong, u.found.wrong...)
 	return err
+}
+
+// underWay says that the engine may still be at what the program had asked it
+// for when it was killed.
+func (p point) underWay() bool {
+	return p.at.Side == amid && !quick(p.at) || p.second.Side == amid && !quick(p.second) || strings.HasSuffix(p.moment, " running")
+}
+
+// settled is how long what an engine was at may take: more than a slow stop.
+const settled = 3 * time.Second
+
+// steady looks again and again for as long as something could still happen;
+// the last look counts.
+func (u *run) steady(ctx context.Context, look func() error) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(settled); ; {
+		if err := look(); time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
 }
 
 // untouched are the positions at which nothing has happened to the container.
