@@ -23,10 +23,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// callTimeout bounds a call that only reads: a NAS under load takes half a
-// minute now and then. pingTimeout bounds one that asks for nothing.
+// callTimeout bounds what only reads, which may be a few requests: a NAS under
+// load takes half a minute for one now and then. pingTimeout bounds one that asks for nothing.
 const (
-	callTimeout = 75 * time.Second
+	callTimeout = 2 * time.Minute
 	pingTimeout = 30 * time.Second
 )
 

@@ -40,8 +40,8 @@ func (u *Updater) gate(ctx context.Context, j *job, waiting []*member) (string, 
 }
 
 func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) (how string, err error) {
-	fresh, err := u.engine.Blueprint(ctx, m.now()) // its health check may be the new image's
-	if err != nil {
+	var fresh dockercli.Blueprint // its health check may be the new image's
+	if err := again(func() (err error) { fresh, err = u.engine.Blueprint(ctx, m.now()); return err }); err != nil {
 		return "", u.unlessNewGone(ctx, m, err)
 	}
 	limit := j.settings.HealthTimeout
@@ -53,8 +53,8 @@ func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) 
 	}
 	var ended bool
 	err = u.until(ctx, func() (bool, error) {
-		state, err := u.engine.Inspect(ctx, m.now())
-		if err != nil {
+		var state dockercli.ContainerState
+		if err := again(func() (err error) { state, err = u.engine.Inspect(ctx, m.now()); return err }); err != nil {
 			return false, u.unlessNewGone(ctx, m, err)
 		}
 		v, why, err := judge(state, m.Old.RestartPolicy, limit, j.settings.StableFor, time.Since(began))
@@ -74,6 +74,18 @@ func (u *Updater) broken(ctx context.Context, j *job) error {
 		_, _, err = judge(state, j.plan.Old.RestartPolicy, j.settings.HealthTimeout, j.settings.StableFor, 0)
 	}
 	return u.unlessNewGone(ctx, &j.plan.member, err)
+}
+
+// again does something once more that the engine failed at for no reason that
+// would stay.
+func again(do func() error) error {
+	err := do()
+	for _, lasting := range []error{dockercli.ErrNotFound, dockercli.ErrConflict, dockercli.ErrUnavailable, dockercli.ErrNoSpace} {
+		if err == nil || errors.Is(err, lasting) {
+			return err
+		}
+	}
+	return do()
 }
 
 func newGone(m *member) error {

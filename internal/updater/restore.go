@@ -93,12 +93,15 @@ func (u *Updater) avoid(ctx context.Context, o store.Operation, digest string) {
 	}
 }
 
-// How often something that has to come to an end is tried, and how long
-// between, when it fails for another reason than that the engine is away.
+// How often something that has to come to an end is tried when it fails for
+// another reason than that the engine is away: half a minute in all, with
+// longer and longer pauses; two seconds where a name or a port is taken.
 const (
-	tries     = 4
-	pause     = 500 * time.Millisecond
-	pauseAway = time.Second
+	tries         = 8
+	triesConflict = 4
+	pause         = 500 * time.Millisecond
+	longestPause  = 8 * time.Second
+	pauseAway     = time.Second
 )
 
 // insist does something until it is done: the engine fails a call now and
@@ -106,7 +109,7 @@ const (
 // is an error at once.
 func (u *Updater) insist(ctx context.Context, patient bool, do func() error) error {
 	for failed, away := 0, false; ; {
-		wait := pause
+		wait := min(pause<<max(0, failed-triesConflict+2), longestPause)
 		err := do()
 		switch {
 		case err == nil || ctx.Err() != nil:
@@ -120,7 +123,7 @@ func (u *Updater) insist(ctx context.Context, patient bool, do func() error) err
 			}
 			away, wait = true, pauseAway
 		default:
-			if failed++; failed == tries {
+			if failed++; failed == tries || failed == triesConflict && errors.Is(err, dockercli.ErrConflict) {
 				return err
 			}
 		}

@@ -255,7 +255,7 @@ func (u *Updater) start(ctx context.Context, m *member) error {
 	if err := u.settle(ctx, m); err != nil {
 		return err
 	}
-	err := u.engine.Start(ctx, m.NewID)
+	err := again(func() error { return u.engine.Start(ctx, m.NewID) })
 	switch { // what isn't the release's fault isn't held against it
 	case errors.Is(err, dockercli.ErrConflict):
 		return problem(CodePortTaken, "The new container of %s could not be started, since something is taken: %v.", m.Old.Name, err)
@@ -302,6 +302,8 @@ func (u *Updater) wrap(ctx context.Context, code string, err error) error {
 		return ctx.Err()
 	case errors.Is(err, dockercli.ErrUnavailable):
 		code = CodeEngine
+	case errors.Is(err, dockercli.ErrNoSpace):
+		code = CodeNoSpace
 	}
 	return &Error{Code: code, Message: err.Error()}
 }
