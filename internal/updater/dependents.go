@@ -217,7 +217,7 @@ func (u *Updater) follow(ctx context.Context, j *job, m *member) (warned string,
 func (u *Updater) claim(ctx context.Context, j *job) (waited bool, err error) {
 	for {
 		u.mu.Lock()
-		free := u.free(j)
+		free := u.unclaimed(j)
 		if free {
 			j.claimed = true
 		}
@@ -235,8 +235,8 @@ func (u *Updater) claim(ctx context.Context, j *job) (waited bool, err error) {
 	}
 }
 
-// free reports whether nobody else has a container of this operation.
-func (u *Updater) free(j *job) bool {
+// unclaimed reports whether nobody else has a container of this operation.
+func (u *Updater) unclaimed(j *job) bool {
 	for _, m := range j.plan.all() {
 		if u.held[m.Old.ID] > 0 && m != &j.plan.member {
 			return false

@@ -85,10 +85,16 @@ func again(do func() error) error {
 			return err
 		}
 	}
-	return do()
+	if second := do(); !errors.Is(second, dockercli.ErrNotFound) {
+		return second
+	}
+	return err // an --rm container that can't start is removed
 }
 
 func newGone(m *member) error {
+	if m.Old.AutoRemove {
+		return problem(CodeExited, "The new container of %s ended, and was removed, as it is made with --rm.", m.Old.Name)
+	}
 	return problem(CodeNewGone, "Somebody removed the new container of %s in the middle of the update.", m.Old.Name)
 }
 
@@ -105,8 +111,10 @@ func (u *Updater) unlessNewGone(ctx context.Context, m *member, err error) error
 // check must be up.
 func judge(s dockercli.ContainerState, policy dockercli.RestartPolicy, limit, stableFor, waited time.Duration) (verdict, string, error) {
 	switch {
-	case s.RestartCount > 0 || s.State == "restarting":
-		return wait, "", problem(CodeRestarted, "The new container ended with exit code %d and was restarted.", s.ExitCode)
+	case s.State == "restarting":
+		return wait, "", problem(CodeRestarted, "The new container ended with exit code %d and is to be restarted.", s.ExitCode)
+	case s.RestartCount > 0: // it runs again, and its exit code is gone
+		return wait, "", problem(CodeRestarted, "The new container ended, and was restarted %d times.", s.RestartCount)
 	case s.State == "exited" && s.ExitCode == 0 && !policy.Restarts(0):
 		return good, "it ended with exit code 0, as it may", nil
 	case !s.Running:

@@ -3,6 +3,7 @@ package updater
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -212,6 +213,17 @@ func (j *job) journal(ctx context.Context, name string, do func(context.Context)
 	}
 	return err
 }
+
+// interrupt closes the step that an earlier process was in.
+func (j *job) interrupt(ctx context.Context) {
+	for n, s := range j.snapshot().Steps {
+		if s.State == store.StepRunning {
+			_ = j.store.SaveStep(ctx, j.operation.ID, n, j.close(n, "", errInterrupted)) // for the reader alone
+		}
+	}
+}
+
+var errInterrupted = errors.New("interrupted")
 
 func (j *job) push(name string) (int, store.Step) {
 	j.mu.Lock()

@@ -80,9 +80,12 @@ func (u *Updater) remove(ctx context.Context, id string, o dockercli.RemoveOptio
 	return err
 }
 
+// holds reports whether there is a holder of a member's volumes meanwhile.
+func (m *member) holds() bool { return m.Old.AutoRemove && len(m.Old.AnonymousVolumes()) > 0 }
+
 // release removes the holder of a member's volumes.
 func (u *Updater) release(ctx context.Context, m *member) error {
-	if !m.Old.AutoRemove || len(m.Old.AnonymousVolumes()) == 0 {
+	if !m.holds() {
 		return nil
 	}
 	found, ok, err := u.engine.FindByName(ctx, holdName(m.Old.Name))

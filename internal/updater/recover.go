@@ -43,6 +43,7 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 		}
 	}
 	u.log.Warn("resolving an update that was interrupted", logging.Container(o.Target))
+	j.interrupt(ctx)
 	state, err := u.resolve(ctx, j)
 	switch {
 	case ctx.Err() != nil:
@@ -57,6 +58,8 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program ended in the middle; nothing had been changed yet")))
 	case j.plan.back == "":
 		u.end(ctx, j, store.Failed, asFailure(problem(CodeGone, goneReason)))
+	case !j.plan.Stopped:
+		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program or the engine ended in the middle; nothing had been stopped yet")))
 	default:
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program or the engine ended in the middle; the old container is back")))
 	}

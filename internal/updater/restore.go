@@ -142,6 +142,9 @@ func (u *Updater) restore(ctx context.Context, j *job) error {
 	if p.Old.ID == "" {
 		return nil // preflight had not ended
 	}
+	if err := u.settled(ctx, j); err != nil {
+		return err
+	}
 	for _, m := range p.backwards() {
 		if err := u.removeNew(ctx, m); err != nil {
 			return err
@@ -158,6 +161,49 @@ func (u *Updater) restore(ctx context.Context, j *job) error {
 		failed = append(failed, u.release(ctx, m))
 	}
 	return errors.Join(failed...)
+}
+
+// settled waits until no create of ours is under way any more: an engine goes
+// on with one although whoever asked for it is gone.
+func (u *Updater) settled(ctx context.Context, j *job) error {
+	p := &j.plan
+	creating := j.reached(stepCreate) && p.NewID == ""
+	for _, m := range p.all() {
+		follows := m != &p.member && !m.Only && m.NewID == "" && j.reached(stepDependents)
+		if m.strange || m.Rebuilt || !creating && !follows {
+			continue
+		}
+		names := []string{newName(m.Old.Name)}
+		if creating && m.holds() {
+			names = append(names, holdName(m.Old.Name))
+		}
+		for _, name := range names {
+			if err := u.free(ctx, name, m.Old.ImageID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// free waits until a name is either free or that of a container that is there:
+// while the engine makes one, the name is taken, but nothing has it.
+func (u *Updater) free(ctx context.Context, name, imageID string) error {
+	return u.until(ctx, func() (bool, error) {
+		if _, found, err := u.engine.FindByName(ctx, name); found || err != nil {
+			return found, err
+		}
+		err := u.engine.CreateHolder(ctx, name, imageID, nil)
+		switch {
+		case errors.Is(err, dockercli.ErrConflict):
+			return false, nil
+		case errors.Is(err, dockercli.ErrNotFound): // no image to try it with
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+		return true, u.remove(ctx, name, dockercli.RemoveOptions{Volumes: true})
+	})
 }
 
 // removeNew removes a new container, by its id or, if it was made but not

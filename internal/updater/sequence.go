@@ -157,11 +157,10 @@ func (u *Updater) create(ctx context.Context, j *job) (string, error) {
 }
 
 func (u *Updater) hold(ctx context.Context, m *member) error {
-	volumes := m.Old.AnonymousVolumes()
-	if !m.Old.AutoRemove || len(volumes) == 0 {
+	if !m.holds() {
 		return nil
 	}
-	return u.engine.CreateHolder(ctx, holdName(m.Old.Name), m.Old.ImageID, volumes)
+	return u.engine.CreateHolder(ctx, holdName(m.Old.Name), m.Old.ImageID, m.Old.AnonymousVolumes())
 }
 
 func (u *Updater) createMember(ctx context.Context, j *job, m *member) (string, error) {
