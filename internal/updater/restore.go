@@ -234,7 +234,7 @@ func (u *Updater) removeNew(ctx context.Context, m *member) error {
 // state back.
 func (u *Updater) bringBack(ctx context.Context, j *job, m *member) error {
 	old, err := u.engine.Inspect(ctx, m.Old.ID)
-	if err == nil && m.Stopped && old.Running && !j.reached(stepSwap) {
+	if err == nil && m.Stopped && old.Running && m.back == "" && !j.reached(stepSwap) {
 		// It was being told to stop, and may do so any moment.
 		if err = u.engine.Stop(ctx, m.Old.ID, nil); err == nil {
 			old, err = u.engine.Inspect(ctx, m.Old.ID)
