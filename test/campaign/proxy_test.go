@@ -200,15 +200,21 @@ func (p *proxy) send(r *http.Request, at instant) (*http.Response, error) {
 		res, err := p.transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 		answered <- answer{res, err}
 	}()
+	var a answer
 	select {
 	case <-sent:
-	case a := <-answered:
-		return a.Response, a.error
+	case a = <-answered:
+		select {
+		case <-sent: // the engine was quicker than we were
+		default:
+			return a.Response, a.error
+		}
+		answered <- a
 	}
 	if err := p.pass(r.Context(), at, amid); err != nil {
 		return nil, err // with the request's context its connection ends
 	}
-	a := <-answered
+	a = <-answered
 	return a.Response, a.error
 }
 
