@@ -18,7 +18,7 @@ import (
 const (
 	downtimeBar = 1.1 // of stop and start
 	listBar     = 20 * time.Millisecond
-	updates     = 9 // of which the median is reported
+	updates     = 15 // of which the median is reported
 )
 
 // BenchmarkUpdate updates one container that stops at once, again and again,
