@@ -2,9 +2,9 @@ package dockercli
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 )
 
 // AnonymousVolumes are the volumes that the engine named, and that go with
@@ -19,26 +19,32 @@ func (b Blueprint) AnonymousVolumes() []string {
 	return names
 }
 
-// CreateHolder makes a container that does nothing but have volumes, so that
-// the engine removes none of them. It is never started.
+// CreateHolder makes a container of the same image that does nothing but have
+// the anonymous volumes, so that the engine removes none of them; or, without
+// them, that does nothing but have a name. It is never started, and has no
+// volumes of its own.
 //
 // Errors: ErrConflict (the name is taken), ErrNotFound (the image), ErrUnavailable.
-func (c *Client) CreateHolder(ctx context.Context, name, imageID string, volumes []string) error {
+func (c *Client) CreateHolder(ctx context.Context, name string, b Blueprint, volumes bool) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	version, err := c.version(ctx)
 	if err != nil {
 		return err
 	}
-	mounts := make([]map[string]any, len(volumes))
-	for i, v := range volumes {
-		mounts[i] = map[string]any{
-			"Type": "volume", "Source": v, "Target": fmt.Sprintf("/held/%d", i), "VolumeOptions": map[string]any{"NoCopy": true},
+	mounts, tmpfs := []fields{}, map[string]string{}
+	for place := range cleanPaths(read[fields](b.Inspect.ImageConfig, "Volumes")) {
+		tmpfs[place] = ""
+	}
+	for _, m := range b.Mounts {
+		if volumes && m.Anonymous && m.Name != "" {
+			mounts = append(mounts, volumeMount(m, ""))
+			delete(tmpfs, path.Clean(m.Destination))
 		}
 	}
 	body := map[string]any{
-		"Image": imageID, "Cmd": []string{"never-started"}, "Entrypoint": []string{},
-		"HostConfig": map[string]any{"NetworkMode": "none", "Mounts": mounts},
+		"Image": b.ImageID, "Cmd": []string{"never-started"}, "Entrypoint": []string{},
+		"HostConfig": map[string]any{"NetworkMode": "none", "Mounts": mounts, "Tmpfs": tmpfs},
 	}
 	err = c.call(ctx, http.MethodPost, version, "/containers/create", url.Values{"name": {name}}, body, nil)
 	return c.wrap("create container "+name+", which holds volumes", err)

@@ -92,6 +92,5 @@ func (u *Updater) release(ctx context.Context, m *member) error {
 	if err != nil || !ok || !found.StartedAt.IsZero() {
 		return err
 	}
-	// With the volumes that its image declares, which it alone has.
-	return u.remove(ctx, found.ID, dockercli.RemoveOptions{Volumes: true})
+	return u.remove(ctx, found.ID, dockercli.RemoveOptions{})
 }

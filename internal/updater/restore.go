@@ -178,7 +178,7 @@ func (u *Updater) settled(ctx context.Context, j *job) error {
 			names = append(names, holdName(m.Old.Name))
 		}
 		for _, name := range names {
-			if err := u.free(ctx, name, m.Old.ImageID); err != nil {
+			if err := u.free(ctx, name, m.Old); err != nil {
 				return err
 			}
 		}
@@ -188,12 +188,12 @@ func (u *Updater) settled(ctx context.Context, j *job) error {
 
 // free waits until a name is either free or that of a container that is there:
 // while the engine makes one, the name is taken, but nothing has it.
-func (u *Updater) free(ctx context.Context, name, imageID string) error {
+func (u *Updater) free(ctx context.Context, name string, b dockercli.Blueprint) error {
 	return u.until(ctx, func() (bool, error) {
 		if _, found, err := u.engine.FindByName(ctx, name); found || err != nil {
 			return found, err
 		}
-		err := u.engine.CreateHolder(ctx, name, imageID, nil)
+		err := u.engine.CreateHolder(ctx, name, b, false)
 		switch {
 		case errors.Is(err, dockercli.ErrConflict):
 			return false, nil
@@ -202,7 +202,7 @@ func (u *Updater) free(ctx context.Context, name, imageID string) error {
 		case err != nil:
 			return false, err
 		}
-		return true, u.remove(ctx, name, dockercli.RemoveOptions{Volumes: true})
+		return true, u.remove(ctx, name, dockercli.RemoveOptions{})
 	})
 }
 

@@ -160,7 +160,7 @@ func (u *Updater) hold(ctx context.Context, m *member) error {
 	if !m.holds() {
 		return nil
 	}
-	return u.engine.CreateHolder(ctx, holdName(m.Old.Name), m.Old.ImageID, m.Old.AnonymousVolumes())
+	return u.engine.CreateHolder(ctx, holdName(m.Old.Name), m.Old, true)
 }
 
 func (u *Updater) createMember(ctx context.Context, j *job, m *member) (string, error) {
