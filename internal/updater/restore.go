@@ -199,10 +199,15 @@ func (u *Updater) free(ctx context.Context, name string, b dockercli.Blueprint) 
 			return false, nil
 		case errors.Is(err, dockercli.ErrNotFound): // no image to try it with
 			return true, nil
-		case err != nil:
+		case errors.Is(err, dockercli.ErrUnavailable):
 			return false, err
 		}
-		return true, u.remove(ctx, name, dockercli.RemoveOptions{})
+		// Whether it could be made or not (a full disk): nobody else was at it.
+		tried, found, err := u.engine.FindByName(ctx, name)
+		if err != nil || !found || tried.ImageID != b.ImageID || !tried.StartedAt.IsZero() {
+			return true, err
+		}
+		return true, u.remove(ctx, tried.ID, dockercli.RemoveOptions{})
 	})
 }
 
