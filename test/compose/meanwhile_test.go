@@ -52,7 +52,7 @@ func TestUpWhileAnUpdateWaitsForItsGate(t *testing.T) {
 
 			ended := make(chan store.Operation)
 			go func() { ended <- p.update(name)[name] }()
-			p.eventually(func() error {
+			testbed.Eventually(p, 2*time.Minute, func() error {
 				all := p.containers()
 				if is := all[name]; is.ID == "" || is.ID == before.ID || !is.State.Running || all[name+".wd-old"].ID == "" {
 					return fmt.Errorf("the update has not come to its gate: %d containers", len(all))
@@ -119,24 +119,5 @@ services:
 			}
 			p.idle("after the update")
 		})
-	}
-}
-
-// eventually waits for a condition.
-func (p *project) eventually(what func() error) {
-	p.Helper()
-	deadline := time.After(2 * time.Minute)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := what()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			p.Fatal(err)
-		case <-tick.C:
-		}
 	}
 }

@@ -71,7 +71,7 @@ func (w *world) works(short, user string, change func(*container.HostConfig)) {
 		User:        user,
 		Healthcheck: &container.HealthConfig{Interval: 500 * time.Millisecond}, // the test itself is the image's
 	}}, change)
-	w.eventually(30*time.Second, func() error {
+	testbed.Eventually(w, 30*time.Second, func() error {
 		state := w.inspect(server.ID).State
 		if state.Health == nil || state.Health.Status != container.Healthy {
 			return fmt.Errorf("%s, health %+v", state.Status, state.Health)

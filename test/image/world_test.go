@@ -248,29 +248,10 @@ func (w *world) must(err error) {
 	}
 }
 
-// eventually waits for a condition; what is said of the last try.
-func (w *world) eventually(within time.Duration, what func() error) {
-	w.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := what()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			w.Fatalf("not within %s: %v", within, err)
-		case <-tick.C:
-		}
-	}
-}
-
 // reachable waits until something listens in the engine's network.
 func (w *world) reachable(addr netip.AddrPort) {
 	w.Helper()
-	w.eventually(20*time.Second, func() error {
+	testbed.Eventually(w, 20*time.Second, func() error {
 		conn, err := w.bed.Engine().DialContext(w.Context(), "tcp", addr.String())
 		if err != nil {
 			return fmt.Errorf("dial %s: %w", addr, err)

@@ -265,7 +265,7 @@ func TestTheScheduleUpdatesWhatPolicyAllows(t *testing.T) {
 	w.release("mine:latest", testbed.ImageOptions{Payload: "two"})
 	mine := w.inspect("mine").ID
 	s, _ := w.serve("WATCH_SCAN_INTERVAL=1h", "WATCH_UPDATE_AUTO_UPDATE_CRON=* * * * *", "TZ=Asia/Shanghai")
-	eventually(t, 100*time.Second, func() error {
+	testbed.Eventually(t, 100*time.Second, func() error {
 		all := w.byName(s.Latest())
 		if all["good"].Status != scanner.UpToDate || all["bad"].Quarantined == nil {
 			return fmt.Errorf("good %s, bad %+v", all["good"].Status, all["bad"].Quarantined)

@@ -155,22 +155,3 @@ func (w *world) image(o testbed.ImageOptions) v1.Image {
 	}
 	return img
 }
-
-// eventually waits for a condition; what is said of the last try.
-func eventually(t testing.TB, within time.Duration, what func() error) {
-	t.Helper()
-	deadline := time.After(within)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := what()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("not within %s: %v", within, err)
-		case <-tick.C:
-		}
-	}
-}

@@ -1,6 +1,9 @@
 package testbed
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // Must unpacks a result in a test, which fails if there is an error:
 //
@@ -12,5 +15,25 @@ func Must[T any](value T, err error) func(testing.TB) T {
 			t.Fatal(err)
 		}
 		return value
+	}
+}
+
+// Eventually waits for a condition, for as long as within; a failure says what
+// was wrong at the last try.
+func Eventually(t testing.TB, within time.Duration, what func() error) {
+	t.Helper()
+	deadline := time.After(within)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := what()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("not within %s: %v", within, err)
+		case <-tick.C:
+		}
 	}
 }
