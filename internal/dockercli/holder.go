@@ -5,18 +5,13 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 )
 
 // AnonymousVolumes are the volumes that the engine named, and that go with
 // the container when it is removed by --rm.
-func (b Blueprint) AnonymousVolumes() []string {
-	var names []string
-	for _, m := range b.Mounts {
-		if m.Anonymous && m.Name != "" {
-			names = append(names, m.Name)
-		}
-	}
-	return names
+func (b Blueprint) AnonymousVolumes() []Mount {
+	return slices.DeleteFunc(slices.Clone(b.Mounts), func(m Mount) bool { return !m.Anonymous || m.Name == "" })
 }
 
 // CreateHolder makes a container of the same image that does nothing but have
@@ -36,8 +31,8 @@ func (c *Client) CreateHolder(ctx context.Context, name string, b Blueprint, vol
 	for place := range cleanPaths(read[fields](b.Inspect.ImageConfig, "Volumes")) {
 		tmpfs[place] = ""
 	}
-	for _, m := range b.Mounts {
-		if volumes && m.Anonymous && m.Name != "" {
+	if volumes {
+		for _, m := range b.AnonymousVolumes() {
 			mounts = append(mounts, volumeMount(m, ""))
 			delete(tmpfs, path.Clean(m.Destination))
 		}
