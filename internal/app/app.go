@@ -44,6 +44,7 @@ func commands() []command {
 		{"scan", "one scan, as a table: -json, -exit-code", runScan},
 		{"update", "update containers: -all or NAME…, -json, -dry-run, -force", runUpdate},
 		{"rollback", "give a container the image back that it ran before: NAME, -json", runRollback},
+		{"takeover", "what the container does that replaces Watch Docker's own; not for people", runTakeover},
 		{"healthcheck", "ask the server on this machine whether it lives", runHealthcheck},
 		{"config check", "check the configuration and show each value with its source", runConfigCheck},
 		{"version", "print the version", runVersion},

@@ -55,7 +55,7 @@ func (o operator) plan(args updateArgs, allowed func(scanner.ContainerStatus) *a
 	left = []api.LeftOut{}
 	for _, c := range chosen {
 		refused := allowed(c)
-		if refused == nil && o.updater.Own(c.ID) {
+		if refused == nil && o.updater.OwnRefused(c.ID) {
 			refused = &api.RefusedError{Code: updater.CodeOwn, Reason: updater.OwnReason}
 		}
 		switch {

@@ -30,8 +30,9 @@ type parts struct {
 	operator operator
 }
 
-// assemble builds the parts on an open store, which they close at the end.
-func assemble(ctx context.Context, cfg *config.Config, environ []string, log *zap.Logger, st *store.Store) (*parts, error) {
+// assemble builds the parts on an open store, which they close at the end. A
+// zero self is for a process that doesn't replace its own container.
+func assemble(ctx context.Context, cfg *config.Config, environ []string, log *zap.Logger, st *store.Store, self updater.Self) (*parts, error) {
 	p := &parts{config: cfg, log: log, store: st}
 	var err error
 	p.engine, err = dockercli.New(dockercli.Options{
@@ -48,7 +49,7 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 		return nil, errors.Join(err, p.Close())
 	}
 	updates := updater.Dependencies{
-		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Logger: log,
+		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Self: self, Logger: log,
 	}
 	if compose, err := composecli.New(environ); err == nil {
 		updates.Compose = compose

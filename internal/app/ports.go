@@ -36,7 +36,7 @@ func (p ports) Update(ctx context.Context, r api.UpdateRequest) (store.Operation
 	if refused := mayByHand(c, r.Force); refused != nil {
 		return store.Operation{}, refused
 	}
-	if p.updater.Own(c.ID) {
+	if p.updater.OwnRefused(c.ID) {
 		return store.Operation{}, &api.RefusedError{Code: updater.CodeOwn, Reason: updater.OwnReason}
 	}
 	return p.updater.Update(ctx, request(c, r.Actor))

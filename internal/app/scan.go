@@ -15,6 +15,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
 // runScan does one scan. It needs no server and no account: who can reach the
@@ -54,7 +55,7 @@ func scanOnce(ctx context.Context, p Program, cfg *config.Config) (scanner.Resul
 	if err != nil {
 		return scanner.Result{}, err
 	}
-	parts, err := assemble(ctx, cfg, p.Environ, log, st)
+	parts, err := assemble(ctx, cfg, p.Environ, log, st, updater.Self{})
 	if err != nil {
 		return scanner.Result{}, err
 	}

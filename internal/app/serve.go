@@ -115,7 +115,7 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	if err != nil {
 		return nil, err
 	}
-	if s.parts, err = assemble(ctx, cfg, p.Environ, log, st); err != nil {
+	if s.parts, err = assemble(ctx, cfg, p.Environ, log, st, replacing(cfg.StatePath, file)); err != nil {
 		return nil, err
 	}
 	if err := s.identity(ctx, cfg); err != nil {

@@ -113,7 +113,7 @@ func (p Program) updateHere(ctx context.Context, cfg *config.Config, a updateArg
 	if err != nil {
 		return run, err
 	}
-	parts, err := assemble(ctx, cfg, p.Environ, log, st)
+	parts, err := assemble(ctx, cfg, p.Environ, log, st, updater.Self{})
 	if err != nil {
 		return run, err
 	}

@@ -103,6 +103,9 @@ func (u *Updater) group(ctx context.Context, old dockercli.Blueprint, list []doc
 	for _, d := range g.Dependents(old.ID) {
 		name := list[slices.IndexFunc(list, func(c dockercli.Related) bool { return c.ID == d.ID })].Name
 		b, err := u.blueprint(ctx, d.ID, name)
+		if u.Own(d.ID) {
+			err = problem(CodeOwn, "Watch Docker itself runs in it.")
+		}
 		var refused *Error
 		if errors.As(err, &refused) {
 			return nil, problem(CodeDependents, "%s depends on %s and can't come along: %s", name, old.Name, refused.Message)

@@ -142,6 +142,9 @@ func (u *Updater) nameTags(ctx context.Context, p *plan) error {
 // keepImages remembers the image that ran until now, and removes those that
 // are kept no longer and that nobody needs. What can't be done is a warning.
 func (u *Updater) keepImages(ctx context.Context, j *job) (string, error) {
+	if u.guest != nil {
+		return "", nil // that is its host's
+	}
 	p, o := &j.plan, j.snapshot()
 	var done []string
 	old := store.Kept{Container: o.Target, ImageID: p.Old.ImageID, Reference: p.Old.ImageRef, Digest: o.FromDigest, Operation: o.ID}

@@ -25,6 +25,7 @@ type plan struct {
 	Passed     bool                    `json:"passed"`               // the gate: from here on forward only
 	RemoveOld  bool                    `json:"removed"`              // the old container goes in the end
 	KeepImages int                     `json:"keepImages"`
+	HandedOver bool                    `json:"handedOver,omitempty"` // to a helper, as soon as that is told to go
 }
 
 // member is one container of an operation, and how far it is.
@@ -81,6 +82,7 @@ type job struct {
 	store       *store.Store
 	done        chan struct{}
 	down        time.Time // when the old container was told to stop
+	alone       bool      // nothing else runs beside it: it ends the program
 	claimed     bool      // its dependents are its own; the updater's mu guards it
 
 	mu        sync.Mutex // guards what follows

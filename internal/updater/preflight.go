@@ -16,6 +16,9 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := u.itself(ctx, j, old); err != nil {
+		return "", err
+	}
 	ref, err := image.ParseReference(old.ImageRef)
 	if err != nil || ref.Digest != "" {
 		return "", problem(CodeRefused, "%s was made from %s, which has no tag that could move.", old.Name, old.ImageRef)
@@ -59,8 +62,6 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 func (u *Updater) blueprint(ctx context.Context, id, name string) (dockercli.Blueprint, error) {
 	b, err := u.engine.Blueprint(ctx, id)
 	switch {
-	case u.Own(id):
-		return b, problem(CodeOwn, "%s", OwnReason)
 	case errors.Is(err, dockercli.ErrNotFound):
 		return b, problem(CodeGone, "The container %s is not there any more.", name)
 	case errors.Is(err, dockercli.ErrSwarmTask):

@@ -43,6 +43,9 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 		}
 	}
 	u.log.Warn("resolving an update that was interrupted", logging.Container(o.Target))
+	if handed, err := u.resume(ctx, j); err != nil || handed {
+		return err
+	}
 	j.interrupt(ctx)
 	state, err := u.resolve(ctx, j)
 	switch {

@@ -75,7 +75,7 @@ func (u *Updater) gone(ctx context.Context, p *plan, e *Error) error {
 // nothing about the release itself doesn't count.
 func (u *Updater) quarantine(ctx context.Context, j *job, e *Error) {
 	switch e.Code {
-	case CodeStart, CodeExited, CodeRestarted, CodeUnhealthy, CodeHealthTimeout:
+	case CodeStart, CodeExited, CodeRestarted, CodeUnhealthy, CodeHealthTimeout, CodeNotReady, CodeTakeover:
 	default:
 		return
 	}
@@ -149,6 +149,9 @@ func (u *Updater) restore(ctx context.Context, j *job) error {
 		if err := u.removeNew(ctx, m); err != nil {
 			return err
 		}
+	}
+	if err := u.revert(ctx); err != nil {
+		return err
 	}
 	var failed []error
 	for _, m := range p.all() {

@@ -18,6 +18,7 @@ var errLeft = errors.New("left to recovery")
 const (
 	stepPreflight  = "preflight"
 	stepPull       = "pull"
+	StepHandover   = "handover"
 	stepCreate     = "create"
 	stepStop       = "stop"
 	stepSwap       = "swap"
@@ -39,6 +40,9 @@ func (u *Updater) sequence(soft, hard context.Context, j *job) (store.OperationS
 	}
 	if j.plan.NewImage == j.plan.Old.ImageID {
 		return store.Succeeded, nil // what the tag names now is what runs
+	}
+	if j.alone {
+		return u.replaceItself(soft, hard, j)
 	}
 	if err := j.step(hard, stepCreate, func(ctx context.Context) (string, error) { return u.create(ctx, j) }); err != nil {
 		return u.undo(hard, j, store.Failed, err)

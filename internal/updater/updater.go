@@ -50,6 +50,8 @@ type Dependencies struct {
 	Credentials registry.CredentialSource
 	Settings    Settings
 	Own         []string // ids of the container that the program itself runs in
+	Self        Self     // zero: that container can't be replaced
+	Guest       *Guest   // nil but in a helper
 	Compose     Compose  // nil: there is none
 	Logger      *zap.Logger
 }
@@ -95,6 +97,8 @@ type Updater struct {
 	store       *store.Store
 	credentials registry.CredentialSource
 	own         []string
+	self        Self
+	guest       *Guest
 	compose     Compose
 	log         *zap.Logger
 	wake        chan struct{}
@@ -103,6 +107,7 @@ type Updater struct {
 	settings Settings
 	pending  []*job
 	running  []*job
+	resumed  []*job                     // running handovers of an earlier process
 	jobs     map[string]*job            // by operation id, pending or running
 	held     map[string]int             // container ids that somebody else is acting on
 	unsaved  map[string]store.Operation // outcomes that the store couldn't take yet
@@ -116,7 +121,7 @@ func New(d Dependencies) *Updater {
 		d.Logger = zap.NewNop()
 	}
 	return &Updater{
-		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, compose: d.Compose,
+		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, self: d.Self, guest: d.Guest, compose: d.Compose,
 		log:  d.Logger.With(logging.Component("updater")),
 		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
 		unsaved: map[string]store.Operation{}, changed: make(chan struct{}),
@@ -141,7 +146,7 @@ func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error
 	if j := u.of(r.ContainerID); j != nil {
 		return j.snapshot(), nil
 	}
-	j := &job{request: r, done: make(chan struct{}), store: u.store, operation: r.Operation()}
+	j := &job{request: r, done: make(chan struct{}), store: u.store, operation: r.Operation(), alone: u.Own(r.ContainerID)}
 	j.operation.ID = store.NewID(j.operation.CreatedAt)
 	if err := u.store.SaveOperation(ctx, j.operation); err != nil {
 		return store.Operation{}, err
@@ -155,6 +160,12 @@ func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error
 // Own reports whether this is the container that the program itself runs in:
 // stopping it would end the update in the middle.
 func (u *Updater) Own(containerID string) bool { return slices.Contains(u.own, containerID) }
+
+// OwnRefused reports whether this is the program's own container, and can't be
+// replaced by this process: see OwnReason.
+func (u *Updater) OwnRefused(containerID string) bool {
+	return u.self.State == "" && u.Own(containerID)
+}
 
 // Of gives the id of the operation that is a container's own, if any.
 func (u *Updater) Of(containerID string) (operationID string, ok bool) {
@@ -256,6 +267,13 @@ func (u *Updater) Run(ctx context.Context) error {
 	defer workers.Wait()
 	again := time.NewTicker(saveAgain)
 	defer again.Stop()
+	for _, j := range u.handed() {
+		workers.Go(func() {
+			state, err := u.await(ctx, j)
+			u.conclude(context.WithoutCancel(ctx), j, state, err)
+			u.finished(j)
+		})
+	}
 	for {
 		for _, j := range u.startable() {
 			workers.Go(func() {
@@ -306,7 +324,7 @@ func (u *Updater) startable() []*job {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var start, wait []*job
-	for _, j := range u.pending {
+	for _, j := range u.lastAlone() {
 		if len(u.running) < max(1, u.settings.Concurrency) && u.may(j, wait) {
 			j.settings, j.credentials = u.settings, u.credentials
 			u.running = append(u.running, j)
@@ -319,10 +337,26 @@ func (u *Updater) startable() []*job {
 	return start
 }
 
+// lastAlone is the queue, with those last that run alone.
+func (u *Updater) lastAlone() []*job {
+	queue := slices.Clone(u.pending)
+	slices.SortStableFunc(queue, func(a, b *job) int {
+		switch {
+		case a.alone == b.alone:
+			return 0
+		case a.alone:
+			return 1
+		}
+		return -1
+	})
+	return queue
+}
+
 // may reports whether a job can begin: nobody else has its container or its
 // image, and what it needs is done; earlier are those that wait before it.
 func (u *Updater) may(j *job, earlier []*job) bool {
-	if u.held[j.request.ContainerID] > 0 {
+	alone := slices.ContainsFunc(u.running, func(r *job) bool { return r.alone })
+	if u.held[j.request.ContainerID] > 0 || alone || j.alone && len(u.running)+len(earlier) > 0 {
 		return false
 	}
 	first := func(other *job) bool { return slices.Contains(j.request.after, other.request.Name) }
@@ -390,15 +424,21 @@ func (u *Updater) work(ctx context.Context, j *job) {
 	}
 	u.log.Info("begins", logging.Action(j.operation.Kind), logging.Container(j.request.Name), logging.Image(j.request.Image), logging.Digest(j.request.Digest))
 	state, err := u.sequence(ctx, hard, j)
+	u.conclude(keep, j, state, err)
+}
+
+// conclude writes down how a job has ended, if it has.
+func (u *Updater) conclude(ctx context.Context, j *job, state store.OperationState, err error) {
 	switch {
 	case errors.Is(err, errLeft):
 		u.log.Warn("left to recovery", logging.Action(KindUpdate), logging.Container(j.request.Name))
 		return
 	case err != nil:
-		u.end(keep, j, state, asFailure(err))
+		u.end(ctx, j, state, asFailure(err))
 	default:
-		u.end(keep, j, state, nil)
+		u.end(ctx, j, state, nil)
 	}
+	u.tidy(ctx, j)
 }
 
 // end writes the outcome down.
