@@ -139,6 +139,18 @@ func (o operator) begin(ctx context.Context, args updateArgs, progress scanner.P
 	return o.run(ctx, args, actorCommand, maySweep)
 }
 
+// errLeft says that the program ends, and another one goes on.
+var errLeft = errors.New("the program ends in the middle; the next one goes on")
+
+func closed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
 // command scans, runs and waits for the end of everything, telling watch of
 // each change of an operation.
 func (o operator) command(ctx context.Context, args updateArgs, progress scanner.Progress, watch func(store.Operation)) (api.Run, error) {
@@ -152,10 +164,14 @@ func (o operator) command(ctx context.Context, args updateArgs, progress scanner
 			if op.State.Finished() {
 				continue
 			}
+			let := closed(o.updater.Done(op.ID)) // before it is looked at
 			if run.Operations[i], err = o.updater.Operation(ctx, op.ID); err != nil {
 				return run, err
 			}
 			watch(run.Operations[i])
+			if let && !run.Operations[i].State.Finished() {
+				return run, errLeft
+			}
 			unfinished = unfinished || !run.Operations[i].State.Finished()
 		}
 		if unfinished {

@@ -84,6 +84,9 @@ func (s *Server) socketHandler() http.Handler {
 		run, err := s.operator.command(r.Context(), args,
 			func(done, total int) { send(message{Asked: &asked{done, total}}) },
 			func(op store.Operation) { send(message{Operation: &op}) })
+		if errors.Is(err, errLeft) {
+			return // whoever asked asks the next server
+		}
 		last := message{Run: &run}
 		if err != nil {
 			last.Error = err.Error()

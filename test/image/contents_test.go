@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
@@ -63,16 +64,21 @@ func (w *world) contents() {
 // files are those of all layers, as docker save has them.
 func (w *world) files() *tar.Reader {
 	w.Helper()
+	all := mutate.Extract(w.saved())
+	w.Cleanup(func() { _ = all.Close() })
+	return tar.NewReader(all)
+}
+
+// saved is the image as the engine gives it out.
+func (w *world) saved() v1.Image {
+	w.Helper()
 	saved := testbed.Must(w.engine.ImageSave(w.Context(), []string{w.image}))(w)
 	defer saved.Close()
 	path := filepath.Join(w.TempDir(), "image.tar")
 	file := testbed.Must(os.Create(path))(w)
 	testbed.Must(io.Copy(file, saved))(w)
 	w.must(file.Close())
-	image := testbed.Must(tarball.ImageFromPath(path, nil))(w)
-	all := mutate.Extract(image)
-	w.Cleanup(func() { _ = all.Close() })
-	return tar.NewReader(all)
+	return testbed.Must(tarball.ImageFromPath(path, nil))(w)
 }
 
 // bundle checks that each of the CA roots can be read.

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/build"
@@ -45,12 +46,17 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	program := goBuild(t, "./cmd/watch-docker", "-tags", "nomsgpack",
-		"-ldflags", "-s -w -X github.com/watch-docker/watch-docker/internal/app.version="+version)
+	program := buildProgram(t, version)
 	bed := testbed.New(t, testbed.WithEngine(testbed.PrivateEngine), testbed.WithRegistry(testbed.TLSToken))
 	w := &world{T: t, bed: bed, engine: bed.Engine().Client(), image: "watch-docker"}
-	w.build(w.context(program))
+	w.build(w.context(program), version)
 	return w
+}
+
+func buildProgram(t *testing.T, version string) string {
+	t.Helper()
+	return goBuild(t, "./cmd/watch-docker", "-tags", "nomsgpack",
+		"-ldflags", "-s -w -X github.com/watch-docker/watch-docker/internal/app.version="+version)
 }
 
 // in is the world as a subtest has it.
@@ -96,9 +102,8 @@ func (w *world) context(program string) io.Reader {
 	return &b
 }
 
-func (w *world) build(files io.Reader) {
+func (w *world) build(files io.Reader, v string) {
 	w.Helper()
-	v := version
 	res := testbed.Must(w.engine.ImageBuild(w.Context(), files, client.ImageBuildOptions{
 		Tags: []string{w.image}, Dockerfile: "Dockerfile.binary", BuildArgs: map[string]*string{"VERSION": &v},
 		Version: build.BuilderV1, Remove: true, // BuildKit wants a session with whoever asks
@@ -147,7 +152,7 @@ func (w *world) run(spec testbed.ContainerSpec, change func(*container.HostConfi
 			w.Logf("%s wrote:\n%s", c.Name, w.logs(ctx, c.ID))
 		}
 		_, err := w.engine.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-		if err != nil {
+		if err != nil && !cerrdefs.IsNotFound(err) { // it may have been replaced
 			w.Error(err)
 		}
 	})
