@@ -46,7 +46,7 @@ test-newest: ## the tests that need an engine, on the newest Moby (built the fir
 .PHONY: campaign
 campaign: ## kill the program and its engine everywhere in an update; see doc/reliability.md
 	go run ./test/testbed/cmd/testbed install
-	WATCHDOCKER_CAMPAIGN=whole go test -tags $(TAGS) -run TestKilledAnywhere -v -count=1 -timeout 60m ./test/campaign
+	WATCHDOCKER_CAMPAIGN=whole go test -tags $(TAGS) -run 'TestKilledAnywhere|TestItReplacesItselfWhateverIsKilled' -v -count=1 -timeout 60m ./test/campaign ./test/image
 
 .PHONY: check
 check: ## format, vet, lint, import rules, module file, generated files

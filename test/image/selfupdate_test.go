@@ -3,6 +3,7 @@ package image_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ func (o *own) release(img v1.Image) {
 // sweep removes what a test has left, whatever it is called now.
 func (o *own) sweep() {
 	ctx := context.WithoutCancel(o.Context())
-	for _, name := range []string{o.name, o.name + ".wd-new", o.name + ".wd-old", o.name + ".wd-helper"} {
+	for _, name := range []string{o.name + ".wd-helper", o.name, o.name + ".wd-new", o.name + ".wd-old"} {
 		if o.Failed() {
 			if seen, err := o.engine.ContainerInspect(ctx, name, client.ContainerInspectOptions{}); err == nil {
 				o.Logf("%s is %s and wrote:\n%s", name, seen.Container.State.Status, o.logs(ctx, seen.Container.ID))
@@ -197,8 +198,11 @@ func TestItReplacesItself(t *testing.T) {
 	t.Run("and takes the old one back when the new one doesn't start to serve", func(t *testing.T) {
 		o.as(t, "broken", nil).takesBack(o.configured(func(c *v1.Config) { c.Env = append(c.Env, "WATCH_SERVER_ADDR=256.0.0.1:1") }))
 	})
+	t.Run("and gives the old one its database back", func(t *testing.T) { o.as(t, "schema", nil).reverts() })
+	t.Run("as a service of Compose", func(t *testing.T) { o.composed(t) })
 	t.Run("after everything else", func(t *testing.T) { o.as(t, "last", nil).waits() })
 	t.Run("not without a place for its state", func(t *testing.T) { o.in(t).unmounted(o) })
+	t.Run("nor begins where its state can't be written", func(t *testing.T) { o.in(t).readOnly() })
 }
 
 // configured is the newer image with another configuration.
@@ -339,4 +343,101 @@ func (w *world) unmounted(o *own) {
 	if !w.inspect(server.ID).State.Running {
 		w.Error("it was stopped")
 	}
+}
+
+// reverts has a release that changes the database and doesn't stay. Since no
+// later release exists, the test writes what it would, while nobody runs; the
+// new one can't start on it, and nor could the old one.
+func (o *own) reverts() {
+	ctx, cancel := context.WithTimeout(o.Context(), 60*time.Second)
+	defer cancel()
+	stream := o.engine.Events(ctx, client.EventsListOptions{Filters: make(client.Filters).Add("type", "container")})
+	changed := make(chan error, 1)
+	go func() {
+		if err := o.happens(ctx, strike{action: "die"}, stream); err != nil {
+			changed <- err
+			return
+		}
+		db, err := sql.Open("sqlite", filepath.Join(o.state, store.FileName))
+		if err == nil {
+			_, err = db.ExecContext(ctx, `INSERT INTO schema_migrations VALUES ('migrations/9999_later.sql', '2030-01-01T00:00:00Z')`)
+			err = errors.Join(err, db.Close())
+		}
+		changed <- err
+	}()
+	before := o.inspect(o.name)
+	o.release(o.new)
+	op := o.updated()
+	o.must(<-changed)
+	if op.State != store.RolledBack || op.Error == nil || !strings.Contains(strings.Join(op.Error.Logs, "\n"), "later release") {
+		o.Errorf("%s, %+v; want it rolled back, since a later release wrote the database", op.State, op.Error)
+	}
+	o.settled()
+	if now := o.inspect(o.name); now.ID != before.ID || now.RestartCount > 0 {
+		o.Errorf("%s runs, restarted %d times; want the old one at its first start", now.ID, now.RestartCount)
+	}
+}
+
+// composed is Watch Docker as a service: Compose finds nothing to do afterwards.
+func (o *own) composed(t *testing.T) {
+	x := *o
+	x.world = o.in(t)
+	x.repo, x.state, x.name = "composed", filepath.Join(x.bed.Dir(), "state-composed"), "watched-watch-docker-1"
+	x.release(o.old)
+	dir := filepath.Join(x.bed.Dir(), "watched")
+	x.must(os.MkdirAll(dir, 0o700))
+	var env strings.Builder
+	for _, line := range x.bed.Env() {
+		if strings.HasPrefix(line, "WATCH_") {
+			fmt.Fprintf(&env, "      - %q\n", line)
+		}
+	}
+	file := fmt.Sprintf(`services:
+  watch-docker:
+    image: %s
+    restart: unless-stopped
+    network_mode: host
+    read_only: true
+    cap_drop: [ALL]
+    security_opt: ["no-new-privileges:true"]
+    labels: {watchdocker.force: "true"}
+    healthcheck: {interval: 500ms}
+    environment:
+%s    volumes:
+      - %s:/var/run/docker.sock
+      - %s:/config
+`, x.ref(), env.String(), x.socket(), x.state)
+	x.must(os.WriteFile(filepath.Join(dir, "compose.yaml"), []byte(file), 0o600))
+	up := func() {
+		x.Helper()
+		_, _, err := x.bed.Engine().Compose(x.Context(), dir, nil, "up", "-d")
+		x.must(err)
+	}
+	up()
+	t.Cleanup(func() { x.sweep() })
+	x.answers(30 * time.Second)
+	x.release(o.new)
+	if op := x.updated(); op.State != store.Succeeded {
+		x.Fatalf("%s, %+v", op.State, op.Error)
+	}
+	x.settled()
+	now := x.inspect(x.name)
+	up()
+	if then := x.inspect(x.name); then.ID != now.ID {
+		x.Errorf("docker compose up recreates it")
+	}
+	if v := x.versionNow(); v != newer {
+		x.Errorf("version %s runs, want %s", v, newer)
+	}
+}
+
+// readOnly: a server whose state can't be written doesn't begin, and says why.
+func (w *world) readOnly() {
+	w.image = "watch-docker"
+	state := w.TempDir()
+	out, code := w.once(testbed.ContainerSpec{}, func(h *container.HostConfig) { h.Binds = append(h.Binds, state+":/config:ro") })
+	if code != 1 || !strings.Contains(out, "state folder /config can't be written: read-only file system") {
+		w.Errorf("exit %d: %s", code, out)
+	}
+	w.Logf("it says: %s", out)
 }
