@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 )
@@ -60,7 +61,8 @@ func schema(ctx context.Context, file string) (last string, err error) {
 	if _, err := os.Stat(file); err != nil { // SQLite would make it
 		return "", fmt.Errorf("read the schema's version: %w", err)
 	}
-	db, err := sql.Open("sqlite", dsn(file, "DELETE"))
+	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())}} // its journal mode stays
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: file}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return "", fmt.Errorf("read the schema's version: %w", err)
 	}

@@ -34,6 +34,7 @@ func TestTheImage(t *testing.T) {
 		w.in(t).works("asuser", "65532:65532", func(h *container.HostConfig) { h.GroupAdd = []string{fmt.Sprint(socketGroup)} })
 	})
 	t.Run("says what is missing as another user without the group", func(t *testing.T) { w.in(t).shutOut() })
+	t.Run("leaves the container alone that a command of it runs in", func(t *testing.T) { w.in(t).leavesItself() })
 	t.Run("knows time zones", func(t *testing.T) { w.in(t).zones() })
 	t.Run("trusts an authority that is mounted, and no stranger", func(t *testing.T) { w.in(t).authorities() })
 }
@@ -80,7 +81,6 @@ func (w *world) works(short, user string, change func(*container.HostConfig)) {
 	})
 	w.scans(server, old)
 	w.updates(server, old)
-	w.leavesItself(server)
 	w.push(short, "three", "false")
 	w.rollsBack(server, old.Name)
 	w.stops(server)
@@ -116,15 +116,13 @@ func (w *world) updates(server, old testbed.Container) {
 	}
 }
 
-// leavesItself: stopping its own container would end the update in the middle.
-func (w *world) leavesItself(server testbed.Container) {
+// leavesItself: a command's own container would end the update in the middle.
+func (w *world) leavesItself() {
 	w.Helper()
-	stdout, stderr, code := w.exec(server, "/watch-docker", "update", "-force", server.ID)
-	if code != 0 || !strings.Contains(stdout, "Watch Docker itself runs in this container") {
-		w.Errorf("update of itself exits with %d:\n%s%s", code, stdout, stderr)
-	}
-	if now := w.inspect(server.ID); !now.State.Running {
-		w.Errorf("the server is %s", now.State.Status)
+	name := w.bed.Name("command")
+	out, code := w.once(testbed.ContainerSpec{Name: "command", Cmd: []string{"update", "-force", name}}, nil)
+	if code != 0 || !strings.Contains(out, "This command runs in that container") {
+		w.Errorf("update of itself exits with %d:\n%s", code, out)
 	}
 }
 
