@@ -60,13 +60,9 @@ func (u *Updater) pass(ctx context.Context, j *job, m *member, began time.Time) 
 		v, why, err := judge(state, m.Old.RestartPolicy, limit, j.settings.StableFor, time.Since(began))
 		how, ended = why, v == good && !state.Running
 		if v == good {
-			if notYet := u.ready(ctx, j, m); notYet != nil && time.Since(began) > limit {
-				return false, problem(CodeNotReady, "The new container runs, but Watch Docker in it was not ready within %s: %v.", seconds(limit), notYet)
-			} else if notYet != nil {
-				return false, nil
-			}
+			return u.ready(ctx, j, m, limit-time.Since(began))
 		}
-		return v == good, err
+		return false, err
 	})
 	if err == nil && ended {
 		err = j.mark(ctx, m, func(m *member) { m.Ended = true })

@@ -64,11 +64,8 @@ func (u *Updater) livesIn(ctx context.Context, containerID string) (bool, error)
 	if err != nil {
 		return false, &Error{Code: CodeStore, Message: fmt.Sprintf("The state folder can't be written: %v.", err)}
 	}
-	defer os.Remove(f.Name())
-	if err := f.Close(); err != nil {
-		return false, err
-	}
-	return u.engine.HasFile(ctx, containerID, f.Name())
+	has, err := u.engine.HasFile(ctx, containerID, f.Name())
+	return has, errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 // covered reports whether a place is on a volume or a folder of the host.
@@ -238,16 +235,10 @@ func (u *Updater) await(ctx context.Context, j *job) (store.OperationState, erro
 func (u *Updater) nudge(ctx context.Context, j *job) (running bool, err error) {
 	s, found, err := u.engine.FindByName(ctx, helperName(j.plan.Old.Name))
 	switch {
-	case errors.Is(err, dockercli.ErrUnavailable):
-		return true, nil
-	case err != nil:
-		return false, err
+	case err != nil, found && s.Running, exists(u.handoverFile(fileOutcome)): // what the engine fails at says nothing
+		return true, nil //nolint:nilerr // see above
 	case !found:
 		return false, errHelperGone
-	case s.Running:
-		return true, nil
-	case exists(u.handoverFile(fileOutcome)):
-		return true, nil
 	}
 	if err := u.engine.Start(ctx, s.ID); err != nil {
 		u.log.Warn("a helper can't be started again", logging.Container(s.Name), logging.Err(err))
@@ -351,7 +342,11 @@ func (u *Updater) resume(ctx context.Context, j *job) (handed bool, err error) {
 		return false, nil
 	}
 	if !exists(u.handoverFile(fileGo)) {
-		return false, u.dropHelper(ctx, j.plan.Old.Name)
+		err := u.dropHelper(ctx, j.plan.Old.Name)
+		if taken := (*Error)(nil); errors.As(err, &taken) && taken.Code == CodeNameTaken {
+			err = nil // it had not come to be
+		}
+		return false, err
 	}
 	for n, s := range j.snapshot().Steps {
 		if s.State == store.StepRunning { // the word was given in it

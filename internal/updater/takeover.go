@@ -96,12 +96,17 @@ func (u *Updater) carryOut(ctx context.Context, r Request) ([]store.Operation, e
 	return []store.Operation{o}, nil
 }
 
-// ready asks whether the program answers, where that is asked for.
-func (u *Updater) ready(ctx context.Context, j *job, m *member) error {
+// ready asks whether the program answers, where that is asked for; it is an
+// error once there is no time left.
+func (u *Updater) ready(ctx context.Context, j *job, m *member, left time.Duration) (bool, error) {
 	if u.guest == nil || u.guest.Ready == nil || m != &j.plan.member {
-		return nil
+		return true, nil
 	}
-	return u.guest.Ready(ctx)
+	err := u.guest.Ready(ctx)
+	if err != nil && left < 0 {
+		return false, problem(CodeNotReady, "The new container runs, but Watch Docker in it didn't become ready: %v.", err)
+	}
+	return err == nil, nil
 }
 
 // revert undoes what the new program has done to its state, if it is one.

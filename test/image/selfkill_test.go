@@ -125,7 +125,7 @@ func TestItReplacesItselfWhateverIsKilled(t *testing.T) {
 		if s.rare && !whole {
 			continue
 		}
-		t.Run(s.name, func(t *testing.T) { o.as(t, fmt.Sprintf("kill%d", n), nil).struck(s) })
+		t.Run(s.name, func(t *testing.T) { o.as(t, fmt.Sprintf("kill%d", n)).struck(s) })
 	}
 }
 

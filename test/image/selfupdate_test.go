@@ -48,7 +48,7 @@ func newOwn(t *testing.T) *own {
 }
 
 // as runs the old image under a name.
-func (o *own) as(t *testing.T, name string, change func(*container.Config, *container.HostConfig)) *own {
+func (o *own) as(t *testing.T, name string) *own {
 	t.Helper()
 	x := *o
 	x.world = o.in(t)
@@ -63,9 +63,6 @@ func (o *own) as(t *testing.T, name string, change func(*container.Config, *cont
 	c := x.run(testbed.ContainerSpec{Name: name, Config: config, Labels: config.Labels}, func(h *container.HostConfig) {
 		h.Binds = append(h.Binds, x.state+":/config")
 		h.RestartPolicy.Name = "unless-stopped"
-		if change != nil {
-			change(config, h)
-		}
 	})
 	x.name = c.Name
 	t.Cleanup(func() { x.sweep() })
@@ -106,7 +103,7 @@ func (o *own) answers(limit time.Duration) {
 func (o *own) command(args ...string) (stdout, stderr string, code int) {
 	o.Helper()
 	cmd := exec.CommandContext(o.Context(), o.program, args...)
-	cmd.Env = append(slices.DeleteFunc(o.bed.Env(), func(e string) bool { return false }), "STATE_PATH="+o.state, "CONFIG_PATH="+o.state, "HOME="+o.state)
+	cmd.Env = append(o.bed.Env(), "STATE_PATH="+o.state, "CONFIG_PATH="+o.state, "HOME="+o.state)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
@@ -183,24 +180,24 @@ func (o *own) versionNow() string {
 
 func TestItReplacesItself(t *testing.T) {
 	o := newOwn(t)
-	t.Run("with a newer one, and back", func(t *testing.T) { o.as(t, "good", nil).thereAndBack() })
+	t.Run("with a newer one, and back", func(t *testing.T) { o.as(t, "good").thereAndBack() })
 	t.Run("not with what can't be started", func(t *testing.T) {
-		o.as(t, "unstartable", nil).refuses(o.configured(func(c *v1.Config) { c.Entrypoint = []string{"/nothing"} }), "can't be started")
+		o.as(t, "unstartable").refuses(o.configured(func(c *v1.Config) { c.Entrypoint = []string{"/nothing"} }), "can't be started")
 	})
 	t.Run("not with another program", func(t *testing.T) {
 		other := testbed.Must(testbed.Image(testbed.ImageOptions{Payload: "another program"}))(o)
-		o.as(t, "stranger", nil).refuses(other, "takeover")
+		o.as(t, "stranger").refuses(other, "takeover")
 	})
 	t.Run("not with a program that ends well without taking over", func(t *testing.T) {
 		other := testbed.Must(testbed.Image(testbed.ImageOptions{Payload: "friendly", Entrypoint: []string{"true"}}))(o)
-		o.as(t, "friendly", nil).refuses(other, "doesn't take over")
+		o.as(t, "friendly").refuses(other, "doesn't take over")
 	})
 	t.Run("and takes the old one back when the new one doesn't start to serve", func(t *testing.T) {
-		o.as(t, "broken", nil).takesBack(o.configured(func(c *v1.Config) { c.Env = append(c.Env, "WATCH_SERVER_ADDR=256.0.0.1:1") }))
+		o.as(t, "broken").takesBack(o.configured(func(c *v1.Config) { c.Env = append(c.Env, "WATCH_SERVER_ADDR=256.0.0.1:1") }))
 	})
-	t.Run("and gives the old one its database back", func(t *testing.T) { o.as(t, "schema", nil).reverts() })
+	t.Run("and gives the old one its database back", func(t *testing.T) { o.as(t, "schema").reverts() })
 	t.Run("as a service of Compose", func(t *testing.T) { o.composed(t) })
-	t.Run("after everything else", func(t *testing.T) { o.as(t, "last", nil).waits() })
+	t.Run("after everything else", func(t *testing.T) { o.as(t, "last").waits() })
 	t.Run("not without a place for its state", func(t *testing.T) { o.in(t).unmounted(o) })
 	t.Run("nor begins where its state can't be written", func(t *testing.T) { o.in(t).readOnly() })
 }
