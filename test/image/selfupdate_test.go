@@ -48,7 +48,7 @@ func newOwn(t *testing.T) *own {
 }
 
 // as runs the old image under a name.
-func (o *own) as(t *testing.T, name string) *own {
+func (o *own) as(t *testing.T, name string, change ...func(*container.HostConfig)) *own {
 	t.Helper()
 	x := *o
 	x.world = o.in(t)
@@ -63,6 +63,9 @@ func (o *own) as(t *testing.T, name string) *own {
 	c := x.run(testbed.ContainerSpec{Name: name, Config: config, Labels: config.Labels}, func(h *container.HostConfig) {
 		h.Binds = append(h.Binds, x.state+":/config")
 		h.RestartPolicy.Name = "unless-stopped"
+		for _, c := range change {
+			c(h)
+		}
 	})
 	x.name = c.Name
 	t.Cleanup(func() { x.sweep() })
@@ -196,6 +199,11 @@ func TestItReplacesItself(t *testing.T) {
 		o.as(t, "broken").takesBack(o.configured(func(c *v1.Config) { c.Env = append(c.Env, "WATCH_SERVER_ADDR=256.0.0.1:1") }))
 	})
 	t.Run("and gives the old one its database back", func(t *testing.T) { o.as(t, "schema").reverts() })
+	removed := func(h *container.HostConfig) { h.AutoRemove, h.RestartPolicy.Name = true, "no" }
+	t.Run("with a newer one where its end removes it", func(t *testing.T) { o.as(t, "rm", removed).thereAndBack() })
+	t.Run("and is made anew where its end has removed it", func(t *testing.T) {
+		o.as(t, "rmbroken", removed).takesBack(o.configured(func(c *v1.Config) { c.Env = append(c.Env, "WATCH_SERVER_ADDR=256.0.0.1:1") }))
+	})
 	t.Run("as a service of Compose", func(t *testing.T) { o.composed(t) })
 	t.Run("after everything else", func(t *testing.T) { o.as(t, "last").waits() })
 	t.Run("not without a place for its state", func(t *testing.T) { o.in(t).unmounted(o) })
@@ -282,12 +290,12 @@ func (o *own) takesBack(img v1.Image) {
 		o.Fatalf("%s, %+v", op.State, op.Error)
 	}
 	o.Logf("it says: %s", op.Error.Message)
-	if len(op.Error.Logs) == 0 || !strings.Contains(strings.Join(op.Error.Logs, "\n"), "256.0.0.1") {
+	if said := strings.Join(op.Error.Logs, "\n"); !strings.Contains(said, "256.0.0.1") && !before.HostConfig.AutoRemove {
 		o.Errorf("what the new one wrote isn't there: %q", op.Error.Logs)
 	}
 	o.settled()
 	now := o.inspect(o.name)
-	if now.ID != before.ID || now.HostConfig.RestartPolicy != before.HostConfig.RestartPolicy {
+	if now.ID != before.ID && !before.HostConfig.AutoRemove || now.Image != before.Image || now.HostConfig.RestartPolicy != before.HostConfig.RestartPolicy {
 		o.Errorf("the old one isn't as it was: %s, %v", now.ID, now.HostConfig.RestartPolicy)
 	}
 	stdout, stderr, _ := o.command("update", "-all")
