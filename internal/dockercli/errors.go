@@ -35,9 +35,11 @@ var (
 
 // wrap says what was being done and sorts the SDK's errors; nil stays nil.
 func (c *Client) wrap(doing string, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	err = said{err}
+	switch {
 	case errdefs.IsNotFound(err):
 		return fmt.Errorf("%s: %w: %w", doing, ErrNotFound, err)
 	case isNoSpace(err):
@@ -49,6 +51,23 @@ func (c *Client) wrap(doing string, err error) error {
 			doing, ErrUnavailable, c.host, reason(err))
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// said is an error of the engine without the names of its parts that passed it
+// on, which mean nothing to whoever reads it.
+type said struct{ error }
+
+func (s said) Unwrap() error { return s.error }
+
+func (s said) Error() string {
+	text := s.error.Error()
+	for _, part := range []string{
+		"Error response from daemon: ", "failed to create task for container: ", "failed to create shim task: ", "failed to create shim: ",
+		"OCI runtime create failed: ", "runc create failed: ", "unable to start container process: ", "error during container init: ",
+	} {
+		text = strings.Replace(text, part, "", 1)
+	}
+	return strings.TrimSuffix(text, ": unknown")
 }
 
 // The engine says these with status 500; only the words tell them apart.

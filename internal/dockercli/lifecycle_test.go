@@ -182,3 +182,21 @@ func TestWatchContainerSeesItsContainerAlone(t *testing.T) {
 		t.Errorf("seen %q", seen)
 	}
 }
+
+// TestAnErrorIsTheEnginesSentence and not the list of those that passed it on.
+func TestAnErrorIsTheEnginesSentence(t *testing.T) {
+	w, ref := simple(t)
+	id := w.docker("create", "--name", w.bed.Name("nothing"), "--entrypoint", "/nothing", ref)
+	defer w.clean(id)
+	err := w.client.Start(t.Context(), id)
+	if err == nil {
+		t.Fatal("it starts")
+	}
+	want := "start container " + id[:12] + `: exec: "/nothing": stat /nothing: no such file or directory`
+	if err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+	if err := w.client.Rename(t.Context(), id, "not a name"); err == nil || strings.Contains(err.Error(), "daemon") {
+		t.Errorf("%v", err)
+	}
+}
