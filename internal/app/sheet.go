@@ -62,7 +62,7 @@ func (s *sheet) releases(p preview.Preview) {
 		s.line("to", told(p.To, ""))
 	}
 	if p.Download != nil {
-		s.line("download", megabytes(p.Download.Bytes))
+		s.line("download", size(p.Download.Bytes))
 	}
 	if p.Link != nil { // never cut: it would lead nowhere
 		fmt.Fprintf(s, "  %-*s%s\n", labelWidth, "read", safe(p.Link.URL))
@@ -81,9 +81,12 @@ func told(r *preview.Release, without string) string {
 	return strings.Join(append(parts, r.Version), "  ")
 }
 
-func megabytes(bytes int64) string {
-	if bytes == 0 {
-		return "nothing: it is on this host"
+func size(bytes int64) string {
+	switch {
+	case bytes == 0:
+		return "nothing"
+	case bytes < 1e6:
+		return fmt.Sprintf("%.1f kB", float64(bytes)/1e3)
 	}
 	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
 }

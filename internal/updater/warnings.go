@@ -53,7 +53,7 @@ func (u *Updater) warnings(ctx context.Context, r PreviewRequest, p plan, s Sett
 	if p.Old.AutoRemove && p.Running {
 		warn(WarnAutoRemove, "It was made with --rm: the old container is removed when it stops, with what was written outside of its volumes; on the way back it is made anew.")
 	}
-	if c := out.Changes.User; c != nil && !c.Overridden && len(p.Old.Mounts) > 0 {
+	if c := out.Changes.User; c != nil && !c.Overridden && who(c.From) != who(c.To) && len(p.Old.Mounts) > 0 {
 		warn(WarnUser, "The new image runs as %s instead of %s: see that it may read and write what is mounted.", who(c.To), who(c.From))
 	}
 	warnOfPorts(p.Old, warn)
@@ -64,11 +64,13 @@ func (u *Updater) warnings(ctx context.Context, r PreviewRequest, p plan, s Sett
 	return all, nil
 }
 
+// who is a user without its group.
 func who(user string) string {
-	if user == "" {
+	name, _, _ := strings.Cut(user, ":")
+	if name == "" || name == "0" {
 		return "root"
 	}
-	return preview.Line(user, 60)
+	return preview.Line(name, 60)
 }
 
 func warnOfPorts(b dockercli.Blueprint, warn func(code, format string, args ...any)) {
@@ -92,7 +94,7 @@ func warnOfVolumes(b dockercli.Blueprint, img images, warn func(code, format str
 	var stay []string
 	for _, m := range b.AnonymousVolumes() {
 		if img.fresh != nil && m.FromImage && !declared[path.Clean(m.Destination)] {
-			warn(WarnVolumeDropped, "The new image declares no volume at %s any more: the data stays in volume %s, which isn't mounted.", m.Destination, m.Name)
+			warn(WarnVolumeDropped, "The data of %s stays in volume %s but isn't mounted: the new image declares no volume there any more.", m.Destination, m.Name)
 			continue
 		}
 		stay = append(stay, m.Destination)
