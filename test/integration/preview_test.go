@@ -3,7 +3,6 @@ package integration_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -22,6 +21,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/app"
 	"github.com/watch-docker/watch-docker/internal/preview"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/test/inspection"
 	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
@@ -106,93 +106,6 @@ func (w *world) everything() map[string]string {
 	return all
 }
 
-// change is one difference, in a preview or between two inspects.
-type change struct{ field, name, kind string }
-
-// foretold are the changes that a preview says reach the container.
-func foretold(c preview.Changes) map[change]string {
-	all := map[change]string{}
-	for field, list := range map[string][]preview.Change{"env": c.Env, "labels": c.Labels, "ports": c.Ports, "volumes": c.Volumes} {
-		for _, one := range list {
-			if !one.Overridden && !one.Masked {
-				all[change{field, one.Name, string(one.Kind)}] = one.From + " -> " + one.To
-			}
-		}
-	}
-	for field, t := range map[string]*preview.TextChange{"user": c.User, "workingDir": c.WorkingDir, "stopSignal": c.StopSignal} {
-		if t != nil && !t.Overridden {
-			all[change{field, "", ""}] = t.From + " -> " + t.To
-		}
-	}
-	for field, l := range map[string]*preview.ListChange{"entrypoint": c.Entrypoint, "cmd": c.Cmd} {
-		if l != nil && !l.Overridden {
-			all[change{field, "", ""}] = fmt.Sprint(l.From, " -> ", l.To)
-		}
-	}
-	if h := c.Healthcheck; h != nil && !h.Overridden {
-		all[change{"healthcheck", "", ""}] = fmt.Sprint(h.From != nil, " -> ", h.To != nil)
-	}
-	return all
-}
-
-// happened are those between two inspects.
-func happened(a, b container.InspectResponse) map[change]string {
-	all := map[change]string{}
-	compare := func(field string, from, to map[string]string) {
-		for name := range maps.Keys(from) {
-			if _, has := to[name]; !has {
-				all[change{field, name, "removed"}] = from[name] + " -> "
-			}
-		}
-		for name, is := range to {
-			switch was, had := from[name]; {
-			case !had:
-				all[change{field, name, "added"}] = " -> " + is
-			case was != is:
-				all[change{field, name, "changed"}] = was + " -> " + is
-			}
-		}
-	}
-	env := func(c container.InspectResponse) map[string]string {
-		m := map[string]string{}
-		for _, e := range c.Config.Env {
-			name, value, _ := strings.Cut(e, "=")
-			m[name] = value
-		}
-		delete(m, "API_TOKEN") // masked in the preview
-		return m
-	}
-	ports := func(c container.InspectResponse) map[string]string {
-		m := map[string]string{}
-		for p := range c.Config.ExposedPorts {
-			m[p.String()] = ""
-		}
-		return m
-	}
-	mounts := func(c container.InspectResponse) map[string]string {
-		m := map[string]string{}
-		for _, p := range c.Mounts {
-			m[p.Destination] = ""
-		}
-		return m
-	}
-	compare("env", env(a), env(b))
-	compare("labels", a.Config.Labels, b.Config.Labels)
-	compare("ports", ports(a), ports(b))
-	compare("volumes", mounts(a), mounts(b))
-	for field, t := range map[string][2]string{
-		"user": {a.Config.User, b.Config.User}, "workingDir": {a.Config.WorkingDir, b.Config.WorkingDir}, "stopSignal": {a.Config.StopSignal, b.Config.StopSignal},
-		"entrypoint":  {fmt.Sprint([]string(a.Config.Entrypoint)), fmt.Sprint([]string(b.Config.Entrypoint))},
-		"cmd":         {fmt.Sprint([]string(a.Config.Cmd)), fmt.Sprint([]string(b.Config.Cmd))},
-		"healthcheck": {fmt.Sprint(a.Config.Healthcheck != nil), fmt.Sprint(b.Config.Healthcheck != nil)},
-	} {
-		if t[0] != t[1] {
-			all[change{field, "", ""}] = t[0] + " -> " + t[1]
-		}
-	}
-	return all
-}
-
 func (c caller) preview(id string) (p preview.Preview) {
 	c.t.Helper()
 	if code := c.call("GET", "/api/containers/"+id+"/preview", "", &p); code != http.StatusOK {
@@ -243,11 +156,11 @@ func TestAPreviewSaysWhatTheUpdateThenDoes(t *testing.T) {
 		t.Fatalf("update: %d %+v %+v", code, op, op.Error)
 	}
 	is := w.inspect("rich")
-	if diff := cmp.Diff(happened(was, is), foretold(p.Changes)); diff != "" {
+	if diff := cmp.Diff(inspection.Happened(was, is), inspection.Foretold(p.Changes)); diff != "" {
 		t.Errorf("-happened +foretold:\n%s", diff)
 	}
-	if was.ID == is.ID || len(happened(was, is)) < 12 {
-		t.Errorf("the case is a poor one: %v", happened(was, is))
+	if was.ID == is.ID || len(inspection.Happened(was, is)) < 12 {
+		t.Errorf("the case is a poor one: %v", inspection.Happened(was, is))
 	}
 	after := c.preview(old.Name)
 	if after.Status != "upToDate" || after.To == nil || after.To.Digest != digest || cmp.Diff(after.From, after.To) != "" || !after.Changes.None() || after.Refused != nil ||
