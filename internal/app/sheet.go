@@ -22,11 +22,11 @@ const (
 
 // sheet lays out one preview for people: a word at the left, what there is
 // to say about it at the right.
-type sheet struct{ strings.Builder }
+type sheet struct{ b strings.Builder }
 
 func renderPreview(p preview.Preview) string {
 	s := &sheet{}
-	fmt.Fprintln(s, clip(safe(p.Name+": "+shorten(p.Image)), sheetWidth))
+	fmt.Fprintln(&s.b, clip(safe(p.Name+": "+shorten(p.Image)), sheetWidth))
 	s.releases(p)
 	if p.Error != nil {
 		s.say("not known", p.Error.Message)
@@ -40,20 +40,20 @@ func renderPreview(p preview.Preview) string {
 	for _, w := range p.Warnings {
 		s.say("warning", w.Message)
 	}
-	return s.String()
+	return s.b.String()
 }
 
 // say writes a text beside its label, wrapped.
 func (s *sheet) say(label, text string) {
 	for _, line := range wrap(safe(text), sheetWidth-labelWidth-2) {
-		fmt.Fprintf(s, "  %-*s%s\n", labelWidth, label, line)
+		fmt.Fprintf(&s.b, "  %-*s%s\n", labelWidth, label, line)
 		label = ""
 	}
 }
 
 // line writes one line, cut where it is too long.
 func (s *sheet) line(label, text string) {
-	fmt.Fprintf(s, "  %-*s%s\n", labelWidth, label, clip(safe(text), sheetWidth-labelWidth-2))
+	fmt.Fprintf(&s.b, "  %-*s%s\n", labelWidth, label, clip(safe(text), sheetWidth-labelWidth-2))
 }
 
 func (s *sheet) releases(p preview.Preview) {
@@ -65,7 +65,7 @@ func (s *sheet) releases(p preview.Preview) {
 		s.line("download", size(p.Download.Bytes))
 	}
 	if p.Link != nil { // never cut: it would lead nowhere
-		fmt.Fprintf(s, "  %-*s%s\n", labelWidth, "read", safe(p.Link.URL))
+		fmt.Fprintf(&s.b, "  %-*s%s\n", labelWidth, "read", safe(p.Link.URL))
 	}
 }
 

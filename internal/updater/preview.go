@@ -74,7 +74,7 @@ func (u *Updater) Preview(ctx context.Context, r PreviewRequest) (preview.Previe
 	if out.Interruption, err = u.interruption(ctx, r, p, out.Strategy); err != nil {
 		return preview.Preview{}, err
 	}
-	out.Warnings, err = u.warnings(ctx, r, p, settings, out, images)
+	out.Warnings, err = u.warnings(ctx, p, settings, out, images)
 	return out, err
 }
 

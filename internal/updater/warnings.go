@@ -25,7 +25,7 @@ const (
 )
 
 // warnings are what a user should know before the update.
-func (u *Updater) warnings(ctx context.Context, r PreviewRequest, p plan, s Settings, out preview.Preview, img images) ([]preview.Finding, error) {
+func (u *Updater) warnings(ctx context.Context, p plan, s Settings, out preview.Preview, img images) ([]preview.Finding, error) {
 	var all []preview.Finding
 	warn := func(code, format string, args ...any) {
 		all = append(all, preview.Finding{Code: code, Message: fmt.Sprintf(format, args...)})

@@ -87,8 +87,8 @@ func Happened(a, b container.InspectResponse) map[Difference]string {
 	compare("volumes", mounts(a), mounts(b))
 	for field, t := range map[string][2]string{
 		"user": {a.Config.User, b.Config.User}, "workingDir": {a.Config.WorkingDir, b.Config.WorkingDir}, "stopSignal": {a.Config.StopSignal, b.Config.StopSignal},
-		"entrypoint": {fmt.Sprint([]string(a.Config.Entrypoint)), fmt.Sprint([]string(b.Config.Entrypoint))},
-		"cmd":        {fmt.Sprint([]string(a.Config.Cmd)), fmt.Sprint([]string(b.Config.Cmd))},
+		"entrypoint": {fmt.Sprint(a.Config.Entrypoint), fmt.Sprint(b.Config.Entrypoint)},
+		"cmd":        {fmt.Sprint(a.Config.Cmd), fmt.Sprint(b.Config.Cmd)},
 	} {
 		if t[0] != t[1] {
 			all[Difference{field, "", ""}] = t[0] + " -> " + t[1]
