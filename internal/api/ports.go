@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/preview"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
 )
@@ -45,6 +46,17 @@ type Updates interface {
 	Rollback(ctx context.Context, r UpdateRequest) (store.Operation, error)
 	// UpdateAll starts what policy allows, and says why it left the others out.
 	UpdateAll(ctx context.Context, r RunRequest) (Run, error)
+	// Preview tells what Update would do; nothing is changed. Secrets are in it:
+	// see PresentPreview.
+	//
+	// Errors: ErrUnknownContainer, ErrEngineUnavailable.
+	Preview(ctx context.Context, r PreviewRequest) (preview.Preview, error)
+}
+
+// PreviewRequest asks what an update by hand would do.
+type PreviewRequest struct {
+	ContainerID string
+	Force       bool // as of the update
 }
 
 // UpdateRequest asks for the update of one container by hand.
@@ -65,6 +77,8 @@ type RunRequest struct {
 type Run struct {
 	Operations []store.Operation `json:"operations"`
 	Skipped    []LeftOut         `json:"skipped"`
+	// Previews are of the operations, in their order; of the command line's dry run alone.
+	Previews []preview.Preview `json:"previews,omitempty"`
 }
 
 // LeftOut is a container that a run doesn't update, and why, in a sentence.

@@ -22,6 +22,7 @@ func (s *server) routes(r *routes) {
 
 	handle(r, viewer, "GET /api/containers", "listContainers", "All containers and what is known of their images", s.listContainers)
 	handle(r, viewer, "GET /api/containers/{id}", "getContainer", "One container and how it is configured", s.getContainer)
+	handle(r, viewer, "GET /api/containers/{id}/preview", "previewUpdate", "What an update of a container would do; nothing is changed", s.previewUpdate)
 	handle(r, operator, "POST /api/containers/{id}/update", "updateContainer", "Update a container", s.updateContainer, accepted)
 	handle(r, operator, "POST /api/containers/{id}/rollback", "rollbackContainer", "Give a container the image back that it ran before", s.rollbackContainer, accepted)
 	handle(r, operator, "POST /api/containers/{id}/start", "startContainer", "Start a container", s.act(Start))

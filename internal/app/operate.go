@@ -155,6 +155,9 @@ func closed(done <-chan struct{}) bool {
 // each change of an operation.
 func (o operator) command(ctx context.Context, args updateArgs, progress scanner.Progress, watch func(store.Operation)) (api.Run, error) {
 	run, err := o.begin(ctx, args, progress)
+	if err == nil && args.DryRun {
+		run.Previews, err = o.previews(ctx, run, args.Force)
+	}
 	if err != nil || args.DryRun {
 		return run, err
 	}

@@ -180,6 +180,9 @@ func (p Program) printRun(run api.Run, dryRun, asJSON bool) error {
 	if len(run.Operations) == 0 {
 		b.WriteString("Nothing to update.\n")
 	}
+	for _, pre := range run.Previews {
+		b.WriteString("\n" + renderPreview(pre))
+	}
 	_, err := io.WriteString(p.Stdout, b.String())
 	return err
 }

@@ -39,11 +39,7 @@ func (b Blueprint) composeLabels(body fields, img imageInspection) {
 	if old == "" && labels[composeHashLabel] == "" {
 		return
 	}
-	for _, name := range composeIdentity() {
-		if value, ok := b.Labels[name]; ok {
-			labels[name] = value
-		}
-	}
+	b.keepIdentity(labels)
 	if old != "" {
 		labels[composeImageLabel] = img.id
 		if b.composeByManifest(old, labels[composeVersionLabel]) {
@@ -51,6 +47,14 @@ func (b Blueprint) composeLabels(body fields, img imageInspection) {
 		}
 	}
 	write(body, "Labels", labels)
+}
+
+func (b Blueprint) keepIdentity(labels map[string]string) {
+	for _, name := range composeIdentity() {
+		if value, ok := b.Labels[name]; ok {
+			labels[name] = value
+		}
+	}
 }
 
 // ComposeProject are the labels that tell which Compose project a container

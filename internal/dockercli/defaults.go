@@ -167,6 +167,8 @@ type imageInspection struct {
 	config    fields
 	platform  image.Platform
 	manifests map[string]image.Platform // digests of the platforms' manifests; containerd store alone
+	created   string
+	layers    []string // diff ids
 }
 
 // inspectImage asks for an image. Its configuration is that of the platform,
@@ -206,6 +208,7 @@ func (c *Client) inspectImageWith(ctx context.Context, ref string, o client.Imag
 	img := imageInspection{
 		id: res.ID, config: raw.Config, manifests: map[string]image.Platform{},
 		platform: image.Platform{OS: res.Os, Architecture: res.Architecture, Variant: res.Variant},
+		created:  res.Created, layers: res.RootFS.Layers,
 	}
 	for _, m := range res.Manifests {
 		if m.Kind != mobyimage.ManifestKindImage || !m.Available {

@@ -175,7 +175,7 @@ func (c *Client) connect(ctx context.Context, version, network, id string, endpo
 // request is the body of the create, and the networks to connect after it.
 func (b Blueprint) request(version string, img imageInspection, o CreateOptions) (body fields, later map[string]fields, warnings []string) {
 	host := maps.Clone(b.Inspect.HostConfig)
-	body = withoutDefaults(b.Inspect.Config, b.Inspect.ImageConfig, read[fields](host, "PortBindings"))
+	body = b.withoutDefaults()
 	write(body, "Image", o.Image)
 	b.composeLabels(body, img)
 	if strings.HasPrefix(b.NetworkMode, "container:") {

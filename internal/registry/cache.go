@@ -18,6 +18,8 @@ type answers[V any] struct {
 	now func() time.Time
 	// keep says how long an answer holds; 0 is not at all.
 	keep func(err error) time.Duration
+	// max bounds the answers that are kept.
+	max int
 
 	mu    sync.Mutex
 	calls map[string]*call[V]
@@ -32,7 +34,7 @@ type call[V any] struct {
 }
 
 func newAnswers[V any](now func() time.Time, keep func(err error) time.Duration) *answers[V] {
-	return &answers[V]{now: now, keep: keep, calls: map[string]*call[V]{}}
+	return &answers[V]{now: now, keep: keep, max: maxKept, calls: map[string]*call[V]{}}
 }
 
 // get returns the answer that is kept, or the one that somebody else is
@@ -63,7 +65,7 @@ func (a *answers[V]) join(key string) (c *call[V], mine bool) {
 	if c := a.calls[key]; c != nil && (!c.over() || a.now().Before(c.until)) {
 		return c, false
 	}
-	if len(a.calls) >= maxKept {
+	if len(a.calls) >= a.max {
 		a.makeRoom()
 	}
 	c = &call[V]{done: make(chan struct{}), err: context.Canceled} // what others see if ask panics
@@ -111,7 +113,7 @@ func (a *answers[V]) sweep() {
 
 // makeRoom drops a tenth of the answers, whichever come first.
 func (a *answers[V]) makeRoom() {
-	drop := maxKept / 10
+	drop := max(a.max/10, 1)
 	for key, c := range a.calls {
 		if drop == 0 {
 			return

@@ -10,6 +10,7 @@
 //	batch.go      a mirror is asked before its registry
 //	manifest.go   HEAD, else GET; what comes back is checked
 //	resolve.go    index -> this platform's manifest -> configuration (config.go)
+//	describe.go   … and what stands in it
 //	auth.go       what a 401 teaches; token.go, credentials.go, challenge.go
 //	limits.go     the first request to a host goes alone; turns; pauses after 429
 //	transport.go  HTTPS or HTTP, retries, redirects, errors in words
@@ -100,6 +101,7 @@ type Client struct {
 	verified, unverified *resty.Client
 	heads                *answers[Manifest]
 	resolutions          *answers[Resolved]
+	descriptions         *answers[image.Description]
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -120,6 +122,8 @@ func New(opts Options) *Client {
 	}
 	c.heads = newAnswers[Manifest](opts.Now, c.keep)
 	c.resolutions = newAnswers[Resolved](opts.Now, c.keep)
+	c.descriptions = newAnswers[image.Description](opts.Now, c.keepDescription)
+	c.descriptions.max = maxDescriptions
 	for _, h := range opts.Insecure {
 		c.insecure[canonicalHost(h)] = true
 	}
@@ -156,6 +160,7 @@ func (c *Client) keep(err error) time.Duration {
 func (c *Client) Batch(refs []image.Reference) *Batch {
 	c.heads.sweep()
 	c.resolutions.sweep()
+	c.descriptions.sweep()
 	b := &Batch{
 		client: c, started: c.opts.Now(), repositories: map[string][]string{},
 		contacts: map[*host]*contact{}, documents: map[string]*document{}, named: map[string]bool{},
@@ -189,6 +194,7 @@ func (c *Client) Forget(refs ...image.Reference) {
 	}
 	c.heads.forget(chosen)
 	c.resolutions.forget(chosen)
+	c.descriptions.forget(chosen)
 	for _, h := range c.allHosts() {
 		if len(refs) == 0 || hosts[h.name] {
 			h.forget()
@@ -205,6 +211,7 @@ func (c *Client) forgetAnswers() {
 	all := func(string) bool { return true }
 	c.heads.forget(all)
 	c.resolutions.forget(all)
+	c.descriptions.forget(all)
 }
 
 // endpoints are the hosts to ask for a registry's images, in order.

@@ -39,6 +39,8 @@ type document struct {
 	digest    string
 	mediaType string
 	config    string               // the configuration's digest; empty for an index
+	configIs  string               // … and its media type
+	layers    []ocispec.Descriptor // of a manifest
 	entries   []ocispec.Descriptor // of an index, without attestations
 }
 
@@ -159,6 +161,7 @@ type manifestBody struct {
 	SchemaVersion int                  `json:"schemaVersion"`
 	MediaType     string               `json:"mediaType"`
 	Config        *ocispec.Descriptor  `json:"config"`
+	Layers        []ocispec.Descriptor `json:"layers"`
 	Manifests     []ocispec.Descriptor `json:"manifests"`
 }
 
@@ -170,7 +173,7 @@ func (d *document) fill(body manifestBody) (wrong string) {
 	case body.Config != nil && !image.ValidDigest(body.Config.Digest.String()):
 		return "a manifest whose configuration has no valid digest"
 	case body.Config != nil:
-		d.config = body.Config.Digest.String()
+		d.config, d.configIs, d.layers = body.Config.Digest.String(), body.Config.MediaType, body.Layers
 		return ""
 	}
 	for _, e := range body.Manifests {

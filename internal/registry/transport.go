@@ -160,12 +160,13 @@ func (c *Client) sendError(ctx context.Context, h *host, m message, err error) e
 		return &own
 	}
 	if errors.Is(err, resty.ErrResponseBodyTooLarge) {
-		return errorf(CodeBadResponse, h.name, "%s answered with more than %d MiB, which no manifest has. Is it a registry?", hostOf(m.url), bodyLimit>>20)
+		return errorf(CodeBadResponse, h.name, "%s answered with more than %d MiB, which no manifest and no configuration has. Is it a registry?", hostOf(m.url), bodyLimit>>20)
 	}
+	at := hostOf(m.url)
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // without the URL and its query
+		at, err = hostOf(e.URL), e.Err // where a redirect led; without the URL and its query
 	}
-	e := errorf(CodeUnreachable, h.name, "%s", c.whyUnreachable(hostOf(m.url), err))
+	e := errorf(CodeUnreachable, h.name, "%s", c.whyUnreachable(at, err))
 	e.Err, e.hostwide = err, true
 	if isTimeout(err) {
 		e.Err = os.ErrDeadlineExceeded // not to be mistaken for the caller's own deadline

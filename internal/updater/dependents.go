@@ -126,7 +126,6 @@ func (u *Updater) group(ctx context.Context, old dockercli.Blueprint, list []doc
 		if m.Named, err = u.named(ctx, b.ImageRef); err != nil {
 			return nil, err
 		}
-		m.model = u.model(ctx, b)
 		group = append(group, m)
 	}
 	return group, nil

@@ -25,6 +25,7 @@ type shape struct {
 	name string
 	prep []string // docker commands before
 	args []string // of docker create, before the image
+	cmd  []string // after it
 	then []string // docker commands after the create
 	// state is what is done to it then; nil: it is started.
 	state []string
@@ -171,7 +172,7 @@ func (w *workshop) make(s shape, in *strings.Replacer) (id string) {
 	for i := range args {
 		args[i] = in.Replace(args[i])
 	}
-	id = w.cli(append(args, in.Replace("{image}"))...)
+	id = w.cli(append(append(args, in.Replace("{image}")), s.cmd...)...)
 	after := s.state
 	if after == nil {
 		after = []string{"start {name}"}

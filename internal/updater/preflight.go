@@ -12,38 +12,13 @@ import (
 // preflight takes down everything that is needed, and refuses what can't be
 // updated; nothing is changed.
 func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
-	old, err := u.blueprint(ctx, j.request.ContainerID, j.request.Name)
+	p, err := u.survey(ctx, j.request)
 	if err != nil {
 		return "", err
 	}
-	if err := u.itself(ctx, j, old); err != nil {
-		return "", err
-	}
-	ref, err := image.ParseReference(old.ImageRef)
-	if err != nil || ref.Digest != "" {
-		return "", problem(CodeRefused, "%s was made from %s, which has no tag that could move.", old.Name, old.ImageRef)
-	}
-	p := plan{RemoveOld: j.settings.RemoveOld, KeepImages: j.settings.KeepImages, Back: j.request.To != nil}
-	p.Old, p.Running = old, runs(old)
-	if p.Named, err = u.named(ctx, old.ImageRef); err != nil {
-		return "", err
-	}
-	list, err := u.engine.Relations(ctx)
-	if err != nil {
-		return "", err
-	}
-	if p.Dependents, err = u.group(ctx, old, list); err != nil {
-		return "", err
-	}
-	if p.Previous, err = u.freeNames(ctx, &p, list); err != nil {
-		return "", err
-	}
-	networks := []string{}
-	for _, m := range p.all() {
-		networks = append(networks, m.Old.Networks...)
-	}
-	if p.Networks, err = u.engine.NetworkPlans(ctx, unique(networks)); err != nil {
-		return "", err
+	p.RemoveOld, p.KeepImages = j.settings.RemoveOld, j.settings.KeepImages
+	for i := range p.Dependents {
+		p.Dependents[i].model = u.model(ctx, p.Dependents[i].Old)
 	}
 	if err := j.note(ctx, func(to *plan) { *to = p }); err != nil {
 		return "", err
@@ -55,6 +30,42 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 		return u.preflight(ctx, j) // whoever had them may have replaced them
 	}
 	return describe(p.Dependents), nil
+}
+
+// survey looks at everything that an update would reach. With an error the
+// plan is as far as it came.
+func (u *Updater) survey(ctx context.Context, r Request) (p plan, err error) {
+	p.Back = r.To != nil
+	if p.Old, err = u.blueprint(ctx, r.ContainerID, r.Name); err != nil {
+		return p, err
+	}
+	if err := u.itself(ctx, p.Old); err != nil {
+		return p, err
+	}
+	p.Running = runs(p.Old)
+	ref, err := image.ParseReference(p.Old.ImageRef)
+	if err != nil || ref.Digest != "" {
+		return p, problem(CodeRefused, "%s was made from %s, which has no tag that could move.", p.Old.Name, p.Old.ImageRef)
+	}
+	if p.Named, err = u.named(ctx, p.Old.ImageRef); err != nil {
+		return p, err
+	}
+	list, err := u.engine.Relations(ctx)
+	if err != nil {
+		return p, err
+	}
+	if p.Dependents, err = u.group(ctx, p.Old, list); err != nil {
+		return p, err
+	}
+	if p.Previous, err = u.freeNames(ctx, &p, list); err != nil {
+		return p, err
+	}
+	networks := []string{}
+	for _, m := range p.all() {
+		networks = append(networks, m.Old.Networks...)
+	}
+	p.Networks, err = u.engine.NetworkPlans(ctx, unique(networks))
+	return p, err
 }
 
 // blueprint takes down one container, unless it is in a state in which it

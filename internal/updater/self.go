@@ -393,8 +393,8 @@ func (u *Updater) tidy(ctx context.Context, j *job) {
 
 // itself refuses a container that the program can't do without, unless it can
 // have it replaced.
-func (u *Updater) itself(ctx context.Context, j *job, old dockercli.Blueprint) error {
-	if j.alone {
+func (u *Updater) itself(ctx context.Context, old dockercli.Blueprint) error {
+	if u.Own(old.ID) {
 		return u.mayReplaceItself(ctx, old)
 	}
 	if u.self.State == "" {

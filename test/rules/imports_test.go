@@ -26,10 +26,11 @@ func may() map[string][]string {
 		"dockercli": leaf,
 		"registry":  leaf,
 		"scheduler": {"logging"},
+		"preview":   {"image"},
 		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
 		"auth":      {"store", "logging"},
-		"updater":   {"depend", "dockercli", "registry", "policy", "store", "image", "logging"},
-		"api":       {"auth", "scanner", "policy", "store", "image", "logging"},
+		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
+		"api":       {"auth", "scanner", "policy", "preview", "store", "image", "logging"},
 	}
 }
 
