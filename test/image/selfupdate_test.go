@@ -222,6 +222,9 @@ func (o *own) configured(change func(*v1.Config)) v1.Image {
 func (o *own) thereAndBack() {
 	before := o.inspect(o.name)
 	o.release(o.new)
+	if stdout, stderr, code := o.command("update", "-dry-run", o.name); code != 0 || !strings.Contains(stdout, "This is Watch Docker itself") || !strings.Contains(stdout, newer) {
+		o.Errorf("a dry run exits with %d:\n%s%s", code, stdout, stderr)
+	}
 	op := o.updated()
 	if op.State != store.Succeeded || op.Error != nil {
 		o.Fatalf("%s, %+v", op.State, op.Error)
