@@ -24,7 +24,6 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/api"
 	"github.com/watch-docker/watch-docker/internal/auth"
-	"github.com/watch-docker/watch-docker/internal/preview"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
 )
@@ -358,31 +357,6 @@ func (f *fakes) UpdateAll(ctx context.Context, r api.RunRequest) (api.Run, error
 	}
 	op, err := f.operation(ctx, "update", "web", r.Actor)
 	return api.Run{Operations: []store.Operation{op}, Skipped: []api.LeftOut{{ID: dbID, Name: "db", Reason: "It is skipped."}}}, err
-}
-
-// Preview is full of what has to be masked, bounded, and not null.
-func (f *fakes) Preview(_ context.Context, r api.PreviewRequest) (preview.Preview, error) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	p := preview.Preview{
-		ContainerID: r.ContainerID, Name: nameOf(r.ContainerID), Image: "nginx", Status: "updateAvailable", Strategy: "stop-first",
-		From: &preview.Release{ImageID: "sha256:1"}, To: &preview.Release{Digest: "sha256:2", CreatedAt: &at, Version: "2"},
-		Link: &preview.Link{Kind: preview.LinkReleases, URL: "https://github.com/o/r/releases"}, Download: &preview.Download{Bytes: 5, Layers: 1},
-		Changes: preview.Changes{
-			Env: []preview.Change{
-				{Name: "API_TOKEN", Kind: preview.Added, To: "hidden-1"}, {Name: "URL", Kind: preview.Changed, From: "http://a", To: "http://u:hidden-2@b"},
-				{Name: "PLAIN", Kind: preview.Removed, From: "seen", Overridden: true}, {Name: "LONG", Kind: preview.Added, To: strings.Repeat("é", 5000)},
-			},
-			Labels: []preview.Change{{Name: "app.password", Kind: preview.Changed, From: "hidden-3", To: "hidden-4"}},
-			Cmd:    &preview.ListChange{To: []string{"run", "--token", "hidden-5"}}, User: &preview.TextChange{From: "0", To: "1"},
-			Healthcheck: &preview.HealthChange{To: &preview.HealthCheck{Test: []string{"CMD", "check", "--password=hidden-6"}, Interval: "30s"}},
-		},
-		Hooks:        preview.Hooks{PreUpdate: "backup postgres://u:hidden-7@db"},
-		Interruption: preview.Interruption{Kind: preview.NotDown, Text: "None."},
-	}
-	if r.Force {
-		p.To, p.Error, p.Changes, p.Refused = nil, &preview.Finding{Code: "c", Message: "m"}, preview.Changes{}, &preview.Finding{Code: "c", Message: "m"}
-	}
-	return p, f.note("preview %s force=%v", nameOf(r.ContainerID), r.Force)
 }
 
 func (f *fakes) Operation(ctx context.Context, id string) (store.Operation, error) {

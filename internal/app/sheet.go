@@ -114,8 +114,15 @@ func (s *sheet) changes(p preview.Preview) {
 	}
 }
 
+// mostParts is how many variables or labels are shown; -json has them all.
+const mostParts = 30
+
 func (s *sheet) list(label string, all []preview.Change) {
-	for _, c := range all {
+	for i, c := range all {
+		if i == mostParts {
+			s.line(label, fmt.Sprintf("and %d more", len(all)-i))
+			break
+		}
 		text := ""
 		switch {
 		case c.Kind == preview.Added && c.To == "":

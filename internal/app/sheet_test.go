@@ -79,6 +79,16 @@ func TestNothingOfAStrangersTextReachesTheTerminalRaw(t *testing.T) {
 	}
 }
 
+func TestALongListIsCut(t *testing.T) {
+	p := preview.Preview{To: &preview.Release{}}
+	for range 100_000 {
+		p.Changes.Labels = append(p.Changes.Labels, preview.Change{Name: "a", Kind: preview.Added})
+	}
+	if got := renderPreview(p); strings.Count(got, "\n") > 40 || !strings.Contains(got, "and 99970 more") {
+		t.Errorf("%d lines: %.3000s", strings.Count(got, "\n"), got)
+	}
+}
+
 func TestTextIsWrapped(t *testing.T) {
 	for in, want := range map[string][]string{
 		"":                 nil,
