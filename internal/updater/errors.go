@@ -29,6 +29,7 @@ const (
 	CodeDependents    = "dependent_in_the_way"
 	CodeCycle         = "dependency_cycle"
 	CodeNothingKept   = "nothing_to_roll_back_to"
+	CodeStartFirst    = "start_first_refused"
 	CodePull          = "pull_failed"
 	CodeUnauthorized  = "pull_unauthorized"
 	CodeNoSpace       = "no_disk_space"

@@ -32,6 +32,9 @@ func (u *Updater) preflight(ctx context.Context, j *job) (string, error) {
 	if p.Dependents, err = u.group(ctx, old, list); err != nil {
 		return "", err
 	}
+	if p.StartFirst, err = startFirst(&p, j.request.Labels); err != nil {
+		return "", err
+	}
 	if p.Previous, err = u.freeNames(ctx, &p, list); err != nil {
 		return "", err
 	}

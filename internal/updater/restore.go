@@ -37,11 +37,14 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 	case p.NewImage == "" && e.Code != CodeEngine:
 		return wanted, e // nothing had come, and the engine, which may have stopped or removed it, was there
 	}
-	if j.plan.Stopped && j.plan.NewID != "" {
+	if wanted != store.Cancelled && p.NewID != "" && (p.Stopped || p.StartFirst && j.reached(stepStart)) {
 		if lines, err := u.engine.Logs(ctx, j.plan.NewID, logLines); err == nil {
 			e.Logs = lines
 		}
 		u.quarantine(ctx, j, e)
+	}
+	if p.StartFirst && p.Stopped {
+		j.down = time.Now() // until now the new one did its work, or should have
 	}
 	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
 		return "", u.insist(ctx, true, func() error { return u.restore(ctx, j) })
@@ -239,7 +242,7 @@ func (u *Updater) removeNew(ctx context.Context, m *member) error {
 // state back.
 func (u *Updater) bringBack(ctx context.Context, j *job, m *member) error {
 	old, err := u.engine.Inspect(ctx, m.Old.ID)
-	if err == nil && m.Stopped && old.Running && m.back == "" && !j.reached(stepSwap) {
+	if err == nil && m.Stopped && old.Running && m.back == "" && !j.did(stepStop) {
 		// It was being told to stop, and may do so any moment.
 		if err = u.engine.Stop(ctx, m.Old.ID, nil); err == nil {
 			old, err = u.engine.Inspect(ctx, m.Old.ID)

@@ -46,13 +46,19 @@ func (u *Updater) sequence(soft, hard context.Context, j *job) (store.OperationS
 	if soft.Err() != nil { // the last point at which nothing has stopped yet
 		return u.undo(hard, j, store.Cancelled, problem(CodeInterrupted, "The program was stopped; nothing had been changed yet."))
 	}
-	if err := u.replace(hard, j); err != nil {
-		return u.undo(hard, j, store.RolledBack, err)
+	state, err := store.RolledBack, error(nil)
+	if j.plan.StartFirst {
+		state, err = u.overlap(soft, hard, j)
+	} else {
+		err = u.replace(hard, j)
+	}
+	if err != nil {
+		return u.undo(hard, j, state, err)
 	}
 	if err := j.note(hard, func(p *plan) { p.Passed = true }); err != nil {
 		return u.undo(hard, j, store.RolledBack, err)
 	}
-	err := u.finish(hard, j, false)
+	err = u.finish(hard, j, false)
 	if hard.Err() != nil && err != nil {
 		return store.Running, errLeft
 	}
@@ -91,10 +97,11 @@ func (u *Updater) replace(ctx context.Context, j *job) error {
 
 // prove is gate and dependents. Those wait until a container with a health
 // check is healthy; without one, they needn't wait until it has been up for long.
+// Started first, it has proved itself already.
 func (u *Updater) prove(ctx context.Context, j *job) error {
 	p := &j.plan
 	waiting := []*member{&p.member}
-	if !p.Running {
+	if !p.Running || p.StartFirst {
 		waiting = nil
 	}
 	gate := func() error {
@@ -106,7 +113,7 @@ func (u *Updater) prove(ctx context.Context, j *job) error {
 	if len(p.Dependents) == 0 {
 		return gate()
 	}
-	if p.Running {
+	if len(waiting) > 0 {
 		fresh, err := u.engine.Blueprint(ctx, p.NewID)
 		if err != nil {
 			return u.unlessNewGone(ctx, &p.member, err)
@@ -193,7 +200,7 @@ func (u *Updater) stopAll(ctx context.Context, j *job) error {
 		if !m.Running {
 			continue
 		}
-		if m == &j.plan.member {
+		if m == &j.plan.member && !j.plan.StartFirst {
 			j.down = time.Now()
 		}
 		if err := u.stop(ctx, j, m); err != nil {
@@ -254,6 +261,11 @@ func (u *Updater) start(ctx context.Context, m *member) error {
 	if err := u.settle(ctx, m); err != nil {
 		return err
 	}
+	return u.launch(ctx, m)
+}
+
+// launch starts a new container with the restart policy that it has.
+func (u *Updater) launch(ctx context.Context, m *member) error {
 	err := again(func() error { return u.engine.Start(ctx, m.NewID) })
 	switch { // what isn't the release's fault isn't held against it
 	case errors.Is(err, dockercli.ErrConflict):

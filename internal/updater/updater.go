@@ -403,6 +403,7 @@ func (u *Updater) work(ctx context.Context, j *job) {
 
 // end writes the outcome down.
 func (u *Updater) end(ctx context.Context, j *job, state store.OperationState, failure *store.OperationError) {
+	j.interrupt(ctx) // a step that the program's end kept from being done
 	o := j.finish(state, failure)
 	if err := u.store.SaveOperation(ctx, o); err != nil {
 		u.log.Error("the outcome can't be recorded yet", logging.Container(o.Target), logging.Err(err))
