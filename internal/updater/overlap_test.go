@@ -381,6 +381,12 @@ func TestStartFirstLeavesNoTrace(t *testing.T) {
 			old := b.make(s, in)
 			b.expect(b.update(b.first(testbed.Container{ID: old, Name: name}, tag, b.push(tag, releases()[1]), "*")), store.Succeeded, "")
 			got := b.inspect()
+			bridge, _ := got["NetworkSettings"].(map[string]any)["Networks"].(map[string]any)["bridge"].(map[string]any)
+			if names, ok := bridge["DNSNames"]; ok && names != nil {
+				// Newer engines fill this in when they rename a container that runs, until
+				// its next start. That network has no names.
+				bridge["DNSNames"] = nil
+			}
 			b.cli("rm", "-f", name)
 			b.make(s, in)
 			known := in.Replace(strings.Join(append(s.args, s.then...), " "))
