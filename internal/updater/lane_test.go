@@ -55,7 +55,7 @@ type lane struct {
 	spec         testbed.ContainerSpec
 	health       bool
 	labels       policy.Labels // of its updates
-	also         string // one more network
+	also         string        // one more network
 	proxy        *testbed.EngineProxy
 	box          *situation // what is there before an update
 	images       *int       // how many were pushed
