@@ -217,7 +217,8 @@ func (c *Client) end(ctx context.Context, id, user, mark string, p *process) (le
 		alive, err := c.signal(ctx, id, user, signal, mark, known)
 		switch {
 		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
-			return false // the container has ended, and everything in it
+			s, err := c.Inspect(ctx, id) // a paused one takes no command, and ends none
+			return err == nil && s.Running || err != nil && !errors.Is(err, ErrNotFound)
 		case err != nil:
 			return true
 		case alive == "":

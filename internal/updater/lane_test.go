@@ -130,9 +130,9 @@ func (l *lane) release(r release) {
 	*l.digest = l.pushImage(l.tag(), must(mutate.ConfigFile(img, config))(l))
 }
 
-func (l *lane) pushImage(tag string, img v1.Image) string {
-	l.Helper()
-	return must(l.reg.Push(l.Context(), tag, img))(l)
+func (w *world) pushImage(tag string, img v1.Image) string {
+	w.Helper()
+	return must(w.reg.Push(w.Context(), tag, img))(w)
 }
 
 // prepare brings the lane's container into order if it isn't, and pushes a release.

@@ -86,8 +86,11 @@ func (u *Updater) overlap(soft, hard context.Context, j *job) (store.OperationSt
 		return store.RolledBack, err
 	}
 	err := j.step(soft, stepGate, func(ctx context.Context) (string, error) { return u.gate(ctx, j, []*member{&p.member}) })
+	if err == nil {
+		err = u.postUpdate(soft, j)
+	}
 	var failed *Error
-	if soft.Err() != nil && !errors.As(err, &failed) {
+	if soft.Err() != nil && (!errors.As(err, &failed) || failed.Code == CodeInterrupted) {
 		return store.Cancelled, problem(CodeInterrupted, "The program was stopped; the old container has run all the while.")
 	}
 	if err != nil {

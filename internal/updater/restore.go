@@ -39,7 +39,7 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 	}
 	if wanted != store.Cancelled && p.NewID != "" && (p.Stopped || p.StartFirst && j.reached(stepStart)) {
 		if lines, err := u.engine.Logs(ctx, j.plan.NewID, logLines); err == nil {
-			e.Logs = lines
+			e.Logs = append(e.Logs, lines...)
 		}
 		u.quarantine(ctx, j, e)
 	}
@@ -55,7 +55,9 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 	case err != nil:
 		return store.Failed, &Error{Code: CodeRollback, Message: fmt.Sprintf("%s Bringing the old container back failed, too: %v.", e.Message, err), Logs: e.Logs}
 	}
-	u.discard(ctx, j)
+	if e.Code != CodeSkipped { // it will be wanted soon
+		u.discard(ctx, j)
+	}
 	if j.plan.back == "" {
 		if e.Code != CodeGone {
 			e = &Error{Code: CodeGone, Message: e.Message + " " + goneReason, Logs: e.Logs}
@@ -78,7 +80,7 @@ func (u *Updater) gone(ctx context.Context, p *plan, e *Error) error {
 // nothing about the release itself doesn't count.
 func (u *Updater) quarantine(ctx context.Context, j *job, e *Error) {
 	switch e.Code {
-	case CodeStart, CodeExited, CodeRestarted, CodeUnhealthy, CodeHealthTimeout:
+	case CodeStart, CodeExited, CodeRestarted, CodeUnhealthy, CodeHealthTimeout, CodePostUpdate:
 	default:
 		return
 	}

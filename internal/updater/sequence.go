@@ -19,11 +19,13 @@ const (
 	stepPreflight  = "preflight"
 	stepPull       = "pull"
 	stepCreate     = "create"
+	stepPreUpdate  = "preUpdate"
 	stepStop       = "stop"
 	stepSwap       = "swap"
 	stepStart      = "start"
 	stepGate       = "gate"
 	stepDependents = "dependents"
+	stepPostUpdate = "postUpdate"
 	stepFinish     = "finish"
 	stepRollback   = "rollback"
 )
@@ -43,6 +45,9 @@ func (u *Updater) sequence(soft, hard context.Context, j *job) (store.OperationS
 	if err := j.step(hard, stepCreate, func(ctx context.Context) (string, error) { return u.create(ctx, j) }); err != nil {
 		return u.undo(hard, j, store.Failed, err)
 	}
+	if state, err := u.preUpdate(soft, j); err != nil {
+		return u.undo(hard, j, state, err)
+	}
 	if soft.Err() != nil { // the last point at which nothing has stopped yet
 		return u.undo(hard, j, store.Cancelled, problem(CodeInterrupted, "The program was stopped; nothing had been changed yet."))
 	}
@@ -50,7 +55,7 @@ func (u *Updater) sequence(soft, hard context.Context, j *job) (store.OperationS
 	if j.plan.StartFirst {
 		state, err = u.overlap(soft, hard, j)
 	} else {
-		err = u.replace(hard, j)
+		err = u.replace(soft, hard, j)
 	}
 	if err != nil {
 		return u.undo(hard, j, state, err)
@@ -73,8 +78,8 @@ func failedOrCancelled(soft context.Context) store.OperationState {
 }
 
 // replace puts the new container in the old one's place, takes along those
-// that depend on it, and waits for the gate.
-func (u *Updater) replace(ctx context.Context, j *job) error {
+// that depend on it, and waits for the gate. Ended by soft, its last command has less time than ctx.
+func (u *Updater) replace(soft, ctx context.Context, j *job) error {
 	p := &j.plan
 	if p.Running {
 		if err := j.step(ctx, stepStop, func(ctx context.Context) (string, error) { return "", u.stopAll(ctx, j) }); err != nil {
@@ -92,7 +97,12 @@ func (u *Updater) replace(ctx context.Context, j *job) error {
 	} else if err := u.settle(ctx, &p.member); err != nil {
 		return err
 	}
-	return u.prove(ctx, j)
+	if err := u.prove(ctx, j); err != nil {
+		return err
+	}
+	last, cancel := withGrace(soft, grace/2) // ended by then, it leaves time for the way back
+	defer cancel()
+	return u.postUpdate(last, j)
 }
 
 // prove is gate and dependents. Those wait until a container with a health

@@ -413,11 +413,7 @@ func (u *Updater) end(ctx context.Context, j *job, state store.OperationState, f
 	}
 	fields := []zap.Field{logging.Action(o.Kind), logging.Container(o.Target), logging.Image(o.ToImage), logging.Digest(o.ToDigest),
 		zap.String("state", string(state)), zap.Int64("downtimeMs", o.DowntimeMs)}
-	if failure != nil {
-		u.log.Error("did not succeed", append(fields, zap.String("code", failure.Code), zap.String(logging.KeyErr, failure.Message))...)
-	} else {
-		u.log.Info("done", fields...)
-	}
+	u.tell(failure, fields)
 	if keep := j.settings.Keep; keep > 0 {
 		if err := u.store.PruneOperations(ctx, keep); err != nil {
 			u.log.Warn("old operations could not be removed", logging.Err(err))

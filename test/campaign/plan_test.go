@@ -87,7 +87,7 @@ func programPoints(w walk) []point {
 			add(point{death: server, at: at})
 		}
 	}
-	if oneOf(w.shape, "rm broken group start-first") {
+	if oneOf(w.shape, "rm broken group start-first hooks") {
 		for _, m := range w.moments() {
 			add(point{death: command, moment: m})
 		}

@@ -173,7 +173,7 @@ func (u *run) steady(ctx context.Context, look func() error) error {
 
 // untouched are the positions at which nothing has happened to the container.
 func untouched(s shape, position string) bool {
-	return slices.Contains([]string{"scan", "queued", "running", "preflight", "pull", "create"}, position) ||
+	return slices.Contains([]string{"scan", "queued", "running", "preflight", "pull", "create", "preUpdate"}, position) ||
 		s.first() && slices.Contains([]string{"start", "gate", "swap"}, position)
 }
 

@@ -45,6 +45,7 @@ func shapes() []shape {
 	named := []mount.Mount{{Type: mount.TypeVolume, Source: dataVolume, Target: "/named"}}
 	anonymous := []string{"/anonymous"}
 	startFirst := container.Config{Labels: map[string]string{firstLabel: "start-first", "watchdocker.sharedVolumes": "/anonymous"}}
+	hooks := container.Config{Labels: map[string]string{"watchdocker.preUpdate": "sleep 0.5", "watchdocker.postUpdate": `["sleep","0.5"]`}}
 	return []shape{
 		{name: "plain", host: policy("no")},
 		{name: "health", host: policy("no"), health: true},
@@ -62,6 +63,7 @@ func shapes() []shape {
 			health: true, volumes: anonymous, data: []string{"/anonymous", "/named"}, front: true, back: true, port: port},
 		{name: "group", host: policy("no"), front: true, beside: true},
 		{name: "start-first", slow: true, host: policy("always"), config: startFirst, health: true, volumes: anonymous, data: anonymous, back: true},
+		{name: "hooks", slow: true, host: policy("unless-stopped"), config: hooks, volumes: anonymous, data: anonymous},
 		{name: "broken", host: policy("unless-stopped"), broken: true, volumes: anonymous, data: anonymous},
 		{name: "broken-rm", host: container.HostConfig{RestartPolicy: no, AutoRemove: true}, broken: true, volumes: anonymous, data: anonymous},
 	}
