@@ -264,7 +264,11 @@ func (u *Updater) settle(ctx context.Context, m *member) error {
 	if m.Old.AutoRemove {
 		return nil
 	}
-	return u.wrap(ctx, CodeStart, u.engine.SetRestartPolicy(ctx, m.NewID, m.Old.RestartPolicy))
+	err := u.engine.SetRestartPolicy(ctx, m.NewID, m.Old.RestartPolicy)
+	if errors.Is(err, dockercli.ErrNotFound) {
+		return newGone(m)
+	}
+	return u.wrap(ctx, CodeStart, err)
 }
 
 func (u *Updater) start(ctx context.Context, m *member) error {
