@@ -134,7 +134,7 @@ func (p Program) updateHere(ctx context.Context, cfg *config.Config, a updateArg
 func exitCode(run api.Run) int {
 	failed := 0
 	for _, op := range run.Operations {
-		if op.State.Finished() && op.State != store.Succeeded {
+		if op.State.Finished() && op.State != store.Succeeded && !leftAlone(op) {
 			failed++
 		}
 	}
@@ -145,6 +145,11 @@ func exitCode(run api.Run) int {
 		return ExitSome
 	}
 	return ExitFailed
+}
+
+// leftAlone reports whether the container's own command asked for it.
+func leftAlone(op store.Operation) bool {
+	return op.State == store.Cancelled && op.Error != nil && op.Error.Code == updater.CodeSkipped
 }
 
 func (p Program) printRun(run api.Run, dryRun, asJSON bool) error {
@@ -192,6 +197,10 @@ func outcome(op store.Operation, dryRun bool) string {
 		return "would update"
 	}
 	switch op.State {
+	case store.Cancelled:
+		if leftAlone(op) {
+			return "left alone"
+		}
 	case store.Succeeded:
 		if op.DowntimeMs == 0 && len(op.Steps) <= 2 {
 			return "nothing new"

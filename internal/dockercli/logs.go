@@ -54,14 +54,24 @@ func (c *Client) Logs(ctx context.Context, id string, tail int) ([]string, error
 // tailLines keeps the last lines.
 type tailLines struct {
 	most int
+	room int // in bytes; 0: as much as they need
 	list []string
+	size int
+	cut  bool // there were more
 }
 
 func (t *tailLines) add(line string) {
-	if len(t.list) == t.most {
-		t.list = append(t.list[:0], t.list[1:]...)
-	}
 	t.list = append(t.list, line)
+	t.size += len(line)
+	gone := 0
+	for len(t.list)-gone > t.most || t.room > 0 && t.size > t.room {
+		t.size -= len(t.list[gone])
+		gone++
+	}
+	if gone > 0 {
+		t.cut = true
+		t.list = append(t.list[:0], t.list[gone:]...)
+	}
 }
 
 // lineWriter cuts one stream into lines; of a line that is too long it keeps
@@ -73,6 +83,7 @@ type lineWriter struct {
 
 func (w *lineWriter) Write(p []byte) (int, error) {
 	n := len(p)
+	p = w.skip(p)
 	for {
 		before, after, ended := bytes.Cut(p, []byte{'\n'})
 		w.line = append(w.line, before[:min(len(before), longestLine+utf8.UTFMax-min(len(w.line), longestLine+utf8.UTFMax))]...)
@@ -82,6 +93,18 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		w.to.add(safeLine(string(w.line)))
 		w.line, p = w.line[:0], after
 	}
+}
+
+// skip leaves out what of a piece is too old to be kept, so that a flood costs little.
+func (w *lineWriter) skip(p []byte) []byte {
+	at := len(p)
+	for range w.to.most + 1 {
+		if at = bytes.LastIndexByte(p[:at], '\n'); at < 0 {
+			return p
+		}
+	}
+	w.to.cut, w.line = true, w.line[:0]
+	return p[at+1:]
 }
 
 func (w *lineWriter) flush() {

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -47,8 +48,10 @@ type Labels struct {
 	StopTimeout   time.Duration // 0: the container's
 	DependsOn     []string      // names of containers
 	Strategy      Strategy      // empty: stop first
-	PreUpdate     string
+	SharedVolumes []string      // destinations and names of volumes that two may write to; "*": all
+	PreUpdate     string        // see Command
 	PostUpdate    string
+	HookTimeout   time.Duration // of each of the two; 0: 5 minutes
 }
 
 // setters is the table of labels: each reads one value into its field.
@@ -65,8 +68,10 @@ func setters(l *Labels) map[string]func(string) error {
 		"stopTimeout":   duration(&l.StopTimeout),
 		"dependsOn":     names(&l.DependsOn),
 		"strategy":      oneOf(&l.Strategy, StopFirst, StartFirst),
-		"preUpdate":     text(&l.PreUpdate),
-		"postUpdate":    text(&l.PostUpdate),
+		"sharedVolumes": volumes(&l.SharedVolumes),
+		"preUpdate":     command(&l.PreUpdate),
+		"postUpdate":    command(&l.PostUpdate),
+		"hookTimeout":   duration(&l.HookTimeout),
 	}
 }
 
@@ -162,14 +167,49 @@ func names(to *[]string) func(string) error {
 	}
 }
 
-func text(to *string) func(string) error {
+// volumeName is what the engine takes for one.
+var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+func volumes(to *[]string) func(string) error {
 	return func(v string) error {
-		if strings.TrimSpace(v) == "" {
-			return fmt.Errorf("a command is missing")
+		for name := range strings.SplitSeq(v, ",") {
+			if name = strings.TrimSpace(name); name != "*" && !strings.HasPrefix(name, "/") && !volumeName.MatchString(name) {
+				return fmt.Errorf("allowed are places in the container (/data) and names of volumes with commas between them, or *")
+			}
+			*to = append(*to, name)
+		}
+		return nil
+	}
+}
+
+func command(to *string) func(string) error {
+	return func(v string) error {
+		if _, err := Command(v); err != nil {
+			return err
 		}
 		*to = v
 		return nil
 	}
+}
+
+// Command gives the words of a command: those of a JSON array, which is what
+// begins with "[", and /bin/sh -c for everything else.
+func Command(v string) ([]string, error) {
+	v = strings.TrimSpace(v)
+	if v == "" {
+		return nil, fmt.Errorf("a command is missing")
+	}
+	if !strings.HasPrefix(v, "[") {
+		return []string{"/bin/sh", "-c", v}, nil
+	}
+	var words []string
+	if err := json.Unmarshal([]byte(v), &words); err != nil {
+		return nil, fmt.Errorf(`what begins with [ has to be a JSON array of words, such as ["save","--all"]; for the shell, write test instead of [`)
+	}
+	if len(words) == 0 || words[0] == "" {
+		return nil, fmt.Errorf("a command is missing")
+	}
+	return words, nil
 }
 
 // nearest finds the label that differs from name in case or one character.

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,13 +110,27 @@ func TestAnImagesOwnLabelsAreNotObeyed(t *testing.T) {
 func TestLabelsAreRead(t *testing.T) {
 	l, problems := policy.ParseLabels(labels("watchdocker.track=minor", "watchdocker.includeTags=^1", "watchdocker.minAge=36h",
 		"watchdocker.dependsOn=db, cache", "watchdocker.strategy=start-first", "watchdocker.preUpdate=/bin/save --all",
-		"watchdocker.stopTimeout=90s", "watchdocker.anything=else", "org.example=x"))
+		"watchdocker.stopTimeout=90s", "watchdocker.anything=else", "org.example=x", "watchdocker.sharedVolumes=/data, pg_data.1,*",
+		`watchdocker.postUpdate=["check","it"]`, "watchdocker.hookTimeout=90s"))
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	if l.Track != policy.TrackMinor || !l.IncludeTags.MatchString("1.2") || l.MinAge != 36*time.Hour || len(l.DependsOn) != 2 ||
-		l.DependsOn[1] != "cache" || l.Strategy != policy.StartFirst || l.PreUpdate != "/bin/save --all" || l.StopTimeout != 90*time.Second {
+		l.DependsOn[1] != "cache" || l.Strategy != policy.StartFirst || l.PreUpdate != "/bin/save --all" || l.StopTimeout != 90*time.Second ||
+		!slices.Equal(l.SharedVolumes, []string{"/data", "pg_data.1", "*"}) || l.PostUpdate != `["check","it"]` || l.HookTimeout != 90*time.Second {
 		t.Errorf("%+v", l)
+	}
+}
+
+func TestACommandIsForTheShellUnlessItIsAnArray(t *testing.T) {
+	for value, want := range map[string][]string{
+		"pg_dump -f /x && sync": {"/bin/sh", "-c", "pg_dump -f /x && sync"},
+		` ["/save", "a b",""]`:  {"/save", "a b", ""},
+		`test -f /x`:            {"/bin/sh", "-c", "test -f /x"},
+	} {
+		if got, err := policy.Command(value); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", value, got, err)
+		}
 	}
 }
 
@@ -129,6 +144,13 @@ func TestEveryBadLabelIsNamed(t *testing.T) {
 		{"watchdocker.dependsOn=a,,b", "names of containers"},
 		{"watchdocker.strategy=blue-green", "stop-first start-first"},
 		{"watchdocker.preUpdate= ", "a command is missing"},
+		{"watchdocker.preUpdate=[]", "a command is missing"},
+		{"watchdocker.postUpdate=[\"\"]", "a command is missing"},
+		{"watchdocker.postUpdate=[ -f /x ] && save", "a JSON array of words"},
+		{"watchdocker.hookTimeout=soon", "a duration such as"},
+		{"watchdocker.sharedVolumes=/data,", "names of volumes"},
+		{"watchdocker.sharedVolumes=a b", "names of volumes"},
+		{"watchdocker.sharedVolume=*", "is watchdocker.sharedVolumes meant?"},
 		{"watchdocker.Skip=true", "is watchdocker.skip meant?"},
 		{"watchdocker.skp=true", "is watchdocker.skip meant?"},
 		{"watchdocker.forced=true", "is watchdocker.force meant?"},

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/store"
 )
 
@@ -32,6 +35,10 @@ const (
 	CodeDependents      = "dependent_in_the_way"
 	CodeCycle           = "dependency_cycle"
 	CodeNothingKept     = "nothing_to_roll_back_to"
+	CodeStartFirst      = "start_first_refused"
+	CodeSkipped         = "skipped_by_hook"
+	CodePreUpdate       = "pre_update_failed"
+	CodePostUpdate      = "post_update_failed"
 	CodePull            = "pull_failed"
 	CodeUnauthorized    = "pull_unauthorized"
 	CodeNoSpace         = "no_disk_space"
@@ -78,6 +85,18 @@ func asFailure(err error) *store.OperationError {
 		return failure(CodeEngine, err)
 	}
 	return failure(CodeRefused, err)
+}
+
+// tell logs an outcome.
+func (u *Updater) tell(failure *store.OperationError, fields []zap.Field) {
+	switch {
+	case failure == nil:
+		u.log.Info("done", fields...)
+	case failure.Code == CodeSkipped:
+		u.log.Info("left alone", append(fields, zap.String("code", failure.Code))...)
+	default:
+		u.log.Error("did not succeed", append(fields, zap.String("code", failure.Code), zap.String(logging.KeyErr, failure.Message))...)
+	}
 }
 
 func problem(code, format string, args ...any) *Error {

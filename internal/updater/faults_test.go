@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/updater"
 	"github.com/watch-docker/watch-docker/test/testbed"
@@ -42,6 +43,7 @@ type kind struct {
 	release release
 	health  bool
 	ways    []string
+	labels  policy.Labels
 	// every takes all requests in turn; otherwise only those that change something.
 	every bool
 	// back takes the requests from the start of the new container on.
@@ -61,6 +63,7 @@ func TestAnEngineThatFailsInOneCallLosesNothing(t *testing.T) {
 	always := &container.HostConfig{RestartPolicy: container.RestartPolicy{Name: "always"}, NetworkMode: "none"}
 	rm := &container.HostConfig{AutoRemove: true, NetworkMode: "none"}
 	bridge := &container.HostConfig{}
+	first := policy.Labels{Strategy: policy.StartFirst}
 	second := must(w.bed.Network(t.Context(), "second", client.NetworkCreateOptions{}))(t)
 	answers := []string{notDone, butDone}
 	var group sync.WaitGroup // all at once: they mostly wait
@@ -73,13 +76,16 @@ func TestAnEngineThatFailsInOneCallLosesNothing(t *testing.T) {
 		{name: "networks", spec: testbed.ContainerSpec{HostConfig: bridge}, also: second, ways: answers, only: "/networks", lanes: 1},
 		{name: "stopped", spec: testbed.ContainerSpec{HostConfig: always, CreateOnly: true}, ways: answers, lanes: 1},
 		{name: "back", spec: testbed.ContainerSpec{HostConfig: always}, release: unstartable, ways: []string{lostNotDone, butDone}, every: true, back: true, lanes: 2},
+		{name: "first", spec: testbed.ContainerSpec{HostConfig: always}, labels: first, ways: answers, every: true, lanes: 3},
+		{name: "first-rm", spec: testbed.ContainerSpec{HostConfig: rm}, labels: first, ways: []string{butDone}, lanes: 1},
+		{name: "first-back", spec: testbed.ContainerSpec{HostConfig: always}, labels: first, release: unstartable, ways: []string{lostNotDone, butDone}, back: true, lanes: 1},
 		{name: "back-rm", spec: testbed.ContainerSpec{HostConfig: rm}, release: unstartable, ways: answers, back: true, lanes: 1},
 	} {
 		for i := range k.lanes {
 			group.Go(func() {
 				t.Run(fmt.Sprintf("%s %d", k.name, i+1), func(t *testing.T) {
 					l := w.lane(t, fmt.Sprintf("%s-%d", k.name, i+1), k.spec, k.health)
-					l.also = k.also
+					l.also, l.labels = k.also, k.labels
 					l.failInTurn(k, i)
 				})
 			})

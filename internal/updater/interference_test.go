@@ -14,6 +14,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
+	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/updater"
 	"github.com/watch-docker/watch-docker/test/testbed"
@@ -207,6 +208,9 @@ func TestWhatOthersDoMeanwhileLosesNothing(t *testing.T) {
 		group.Go(func() {
 			t.Run(name, func(t *testing.T) {
 				l := w.busyLane(t, name, spec)
+				if name == "first" {
+					l.labels = policy.Labels{Strategy: policy.StartFirst, SharedVolumes: []string{"*"}}
+				}
 				for _, c := range cells {
 					l.Run(fmt.Sprintf("%s, %s, release %d", c.when, c.act, c.release), func(t *testing.T) {
 						l := l.in(t)
@@ -233,6 +237,7 @@ func TestWhatOthersDoMeanwhileLosesNothing(t *testing.T) {
 		}
 		run(fmt.Sprint("app-", i+1), testbed.ContainerSpec{HostConfig: host}, cells)
 	}
+	run("first", testbed.ContainerSpec{HostConfig: &container.HostConfig{NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: "always"}}}, whileBothRun())
 	run("rm", testbed.ContainerSpec{HostConfig: &container.HostConfig{AutoRemove: true, NetworkMode: "none"}}, withRm())
 }
 

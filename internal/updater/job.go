@@ -22,6 +22,7 @@ type plan struct {
 	Networks   []dockercli.NetworkPlan `json:"networks,omitempty"`   // how theirs were made
 	Previous   string                  `json:"previous,omitempty"`   // id of a container that an earlier update left under the old one's temporary name
 	Back       bool                    `json:"back,omitempty"`       // a rollback: to an image that the reference doesn't name
+	StartFirst bool                    `json:"startFirst,omitempty"` // the new container is started before the old one stops
 	Passed     bool                    `json:"passed"`               // the gate: from here on forward only
 	RemoveOld  bool                    `json:"removed"`              // the old container goes in the end
 	KeepImages int                     `json:"keepImages"`
@@ -62,6 +63,11 @@ func (p *plan) all() []*member {
 	return all
 }
 
+// touched reports whether any of the old containers was about to be stopped.
+func (p *plan) touched() bool {
+	return slices.ContainsFunc(p.all(), func(m *member) bool { return m.Stopped })
+}
+
 // backwards gives them in the order in which they stop.
 func (p *plan) backwards() []*member {
 	all := p.all()
@@ -95,6 +101,13 @@ func (j *job) reached(name string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.ContainsFunc(j.operation.Steps, func(s store.Step) bool { return s.Name == name })
+}
+
+// did reports whether a step was done.
+func (j *job) did(name string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.ContainsFunc(j.operation.Steps, func(s store.Step) bool { return s.Name == name && s.State == store.StepDone })
 }
 
 // snapshot is the operation as it is now.

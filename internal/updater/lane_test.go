@@ -19,6 +19,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/registry"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/updater"
@@ -53,7 +54,8 @@ type lane struct {
 	base         v1.Image
 	spec         testbed.ContainerSpec
 	health       bool
-	also         string // one more network
+	labels       policy.Labels // of its updates
+	also         string        // one more network
 	proxy        *testbed.EngineProxy
 	box          *situation // what is there before an update
 	images       *int       // how many were pushed
@@ -128,9 +130,9 @@ func (l *lane) release(r release) {
 	*l.digest = l.pushImage(l.tag(), must(mutate.ConfigFile(img, config))(l))
 }
 
-func (l *lane) pushImage(tag string, img v1.Image) string {
-	l.Helper()
-	return must(l.reg.Push(l.Context(), tag, img))(l)
+func (w *world) pushImage(tag string, img v1.Image) string {
+	w.Helper()
+	return must(w.reg.Push(w.Context(), tag, img))(w)
 }
 
 // prepare brings the lane's container into order if it isn't, and pushes a release.
@@ -222,7 +224,9 @@ func (l *lane) clear() {
 // attempt does the update that prepare has prepared, and gives its record.
 func (l *lane) attempt() store.Operation {
 	l.Helper()
-	op := must(l.up.Update(l.Context(), l.request(l.box.Container, l.tag(), *l.digest)))(l)
+	r := l.request(l.box.Container, l.tag(), *l.digest)
+	r.Labels = l.labels
+	op := must(l.up.Update(l.Context(), r))(l)
 	select {
 	case <-l.up.Done(op.ID):
 	case <-time.After(4 * time.Minute):

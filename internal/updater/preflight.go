@@ -57,6 +57,9 @@ func (u *Updater) survey(ctx context.Context, r Request) (p plan, err error) {
 	if p.Dependents, err = u.group(ctx, p.Old, list); err != nil {
 		return p, err
 	}
+	if p.StartFirst, err = startFirst(&p, r.Labels); err != nil {
+		return p, err
+	}
 	if p.Previous, err = u.freeNames(ctx, &p, list); err != nil {
 		return p, err
 	}

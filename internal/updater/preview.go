@@ -71,7 +71,7 @@ func (u *Updater) Preview(ctx context.Context, r PreviewRequest) (preview.Previe
 		return preview.Preview{}, err
 	}
 	u.retinue(&out, p)
-	if out.Interruption, err = u.interruption(ctx, r, p, out.Strategy); err != nil {
+	if out.Interruption, err = u.interruption(ctx, r, p); err != nil {
 		return preview.Preview{}, err
 	}
 	out.Warnings, err = u.warnings(ctx, p, settings, out, images)
@@ -190,7 +190,7 @@ func (u *Updater) retinue(out *preview.Preview, p plan) {
 // last down time.
 const recent = 20
 
-func (u *Updater) interruption(ctx context.Context, r PreviewRequest, p plan, strategy string) (preview.Interruption, error) {
+func (u *Updater) interruption(ctx context.Context, r PreviewRequest, p plan) (preview.Interruption, error) {
 	i := preview.Interruption{Kind: preview.NotDown}
 	past, err := u.store.Operations(ctx, store.OperationFilter{Target: p.Old.Name, Kind: KindUpdate, Limit: recent})
 	if err != nil {
@@ -212,7 +212,7 @@ func (u *Updater) interruption(ctx context.Context, r PreviewRequest, p plan, st
 		i.Text = "It is up to date: nothing happens."
 	case !p.Running:
 		i.Text = "It isn't running, so nothing is interrupted."
-	case strategy == string(policy.StartFirst):
+	case p.StartFirst:
 		i.Text = "None: the new container runs before the old one stops."
 	default:
 		i.Kind, i.Text = preview.Restart, "It is down for one stop and one start"

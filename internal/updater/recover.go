@@ -61,7 +61,7 @@ func (u *Updater) recover(ctx context.Context, o store.Operation) error {
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program ended in the middle; nothing had been changed yet")))
 	case j.plan.back == "":
 		u.end(ctx, j, store.Failed, asFailure(problem(CodeGone, goneReason)))
-	case !j.plan.Stopped:
+	case !j.plan.touched():
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program or the engine ended in the middle; nothing had been stopped yet")))
 	default:
 		u.end(ctx, j, state, failure(CodeInterrupted, errors.New("the program or the engine ended in the middle; the old container is back")))
@@ -83,7 +83,7 @@ func (u *Updater) resolve(ctx context.Context, j *job) (store.OperationState, er
 	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
 		return "", u.insist(ctx, false, func() error { return u.restore(ctx, j) })
 	})
-	if !j.plan.Stopped {
+	if !j.plan.touched() {
 		return store.Failed, err
 	}
 	return store.RolledBack, err

@@ -37,11 +37,14 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 	case p.NewImage == "" && e.Code != CodeEngine:
 		return wanted, e // nothing had come, and the engine, which may have stopped or removed it, was there
 	}
-	if j.plan.Stopped && j.plan.NewID != "" {
+	if wanted != store.Cancelled && p.NewID != "" && (p.Stopped || p.StartFirst && j.reached(stepStart)) {
 		if lines, err := u.engine.Logs(ctx, j.plan.NewID, logLines); err == nil {
-			e.Logs = lines
+			e.Logs = append(e.Logs, lines...)
 		}
 		u.quarantine(ctx, j, e)
+	}
+	if p.StartFirst && p.Stopped {
+		j.down = time.Now() // until now the new one did its work, or should have
 	}
 	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
 		return "", u.insist(ctx, true, func() error { return u.restore(ctx, j) })
@@ -52,7 +55,9 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 	case err != nil:
 		return store.Failed, &Error{Code: CodeRollback, Message: fmt.Sprintf("%s Bringing the old container back failed, too: %v.", e.Message, err), Logs: e.Logs}
 	}
-	u.discard(ctx, j)
+	if e.Code != CodeSkipped { // it will be wanted soon
+		u.discard(ctx, j)
+	}
 	if j.plan.back == "" {
 		if e.Code != CodeGone {
 			e = &Error{Code: CodeGone, Message: e.Message + " " + goneReason, Logs: e.Logs}
@@ -75,7 +80,7 @@ func (u *Updater) gone(ctx context.Context, p *plan, e *Error) error {
 // nothing about the release itself doesn't count.
 func (u *Updater) quarantine(ctx context.Context, j *job, e *Error) {
 	switch e.Code {
-	case CodeStart, CodeExited, CodeRestarted, CodeUnhealthy, CodeHealthTimeout, CodeNotReady, CodeTakeover:
+	case CodeStart, CodeExited, CodeRestarted, CodeUnhealthy, CodeHealthTimeout, CodePostUpdate, CodeNotReady, CodeTakeover:
 	default:
 		return
 	}
@@ -242,7 +247,7 @@ func (u *Updater) removeNew(ctx context.Context, m *member) error {
 // state back.
 func (u *Updater) bringBack(ctx context.Context, j *job, m *member) error {
 	old, err := u.engine.Inspect(ctx, m.Old.ID)
-	if err == nil && m.Stopped && old.Running && m.back == "" && !j.reached(stepSwap) {
+	if err == nil && m.Stopped && old.Running && m.back == "" && !j.did(stepStop) {
 		// It was being told to stop, and may do so any moment.
 		if err = u.engine.Stop(ctx, m.Old.ID, nil); err == nil {
 			old, err = u.engine.Inspect(ctx, m.Old.ID)

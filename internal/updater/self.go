@@ -276,7 +276,9 @@ func (u *Updater) absorb(ctx context.Context, j *job, out outcome) (store.Operat
 		e = &Error{Code: failed.Code, Message: failed.Message, Logs: failed.Logs}
 	}
 	u.quarantine(ctx, j, e)
-	u.discard(ctx, j)
+	if e.Code != CodeSkipped {
+		u.discard(ctx, j)
+	}
 	return out.Operation.State, e
 }
 

@@ -20,11 +20,13 @@ const (
 	stepPull       = "pull"
 	StepHandover   = "handover"
 	stepCreate     = "create"
+	stepPreUpdate  = "preUpdate"
 	stepStop       = "stop"
 	stepSwap       = "swap"
 	stepStart      = "start"
 	stepGate       = "gate"
 	stepDependents = "dependents"
+	stepPostUpdate = "postUpdate"
 	stepFinish     = "finish"
 	stepRollback   = "rollback"
 )
@@ -47,16 +49,25 @@ func (u *Updater) sequence(soft, hard context.Context, j *job) (store.OperationS
 	if err := j.step(hard, stepCreate, func(ctx context.Context) (string, error) { return u.create(ctx, j) }); err != nil {
 		return u.undo(hard, j, store.Failed, err)
 	}
+	if state, err := u.preUpdate(soft, j); err != nil {
+		return u.undo(hard, j, state, err)
+	}
 	if soft.Err() != nil { // the last point at which nothing has stopped yet
 		return u.undo(hard, j, store.Cancelled, problem(CodeInterrupted, "The program was stopped; nothing had been changed yet."))
 	}
-	if err := u.replace(hard, j); err != nil {
-		return u.undo(hard, j, store.RolledBack, err)
+	state, err := store.RolledBack, error(nil)
+	if j.plan.StartFirst {
+		state, err = u.overlap(soft, hard, j)
+	} else {
+		err = u.replace(soft, hard, j)
+	}
+	if err != nil {
+		return u.undo(hard, j, state, err)
 	}
 	if err := j.note(hard, func(p *plan) { p.Passed = true }); err != nil {
 		return u.undo(hard, j, store.RolledBack, err)
 	}
-	err := u.finish(hard, j, false)
+	err = u.finish(hard, j, false)
 	if hard.Err() != nil && err != nil {
 		return store.Running, errLeft
 	}
@@ -71,8 +82,8 @@ func failedOrCancelled(soft context.Context) store.OperationState {
 }
 
 // replace puts the new container in the old one's place, takes along those
-// that depend on it, and waits for the gate.
-func (u *Updater) replace(ctx context.Context, j *job) error {
+// that depend on it, and waits for the gate. Ended by soft, its last command has less time than ctx.
+func (u *Updater) replace(soft, ctx context.Context, j *job) error {
 	p := &j.plan
 	if p.Running {
 		if err := j.step(ctx, stepStop, func(ctx context.Context) (string, error) { return "", u.stopAll(ctx, j) }); err != nil {
@@ -90,15 +101,21 @@ func (u *Updater) replace(ctx context.Context, j *job) error {
 	} else if err := u.settle(ctx, &p.member); err != nil {
 		return err
 	}
-	return u.prove(ctx, j)
+	if err := u.prove(ctx, j); err != nil {
+		return err
+	}
+	last, cancel := withGrace(soft, grace/2) // ended by then, it leaves time for the way back
+	defer cancel()
+	return u.postUpdate(last, j)
 }
 
 // prove is gate and dependents. Those wait until a container with a health
 // check is healthy; without one, they needn't wait until it has been up for long.
+// Started first, it has proved itself already.
 func (u *Updater) prove(ctx context.Context, j *job) error {
 	p := &j.plan
 	waiting := []*member{&p.member}
-	if !p.Running {
+	if !p.Running || p.StartFirst {
 		waiting = nil
 	}
 	gate := func() error {
@@ -110,7 +127,7 @@ func (u *Updater) prove(ctx context.Context, j *job) error {
 	if len(p.Dependents) == 0 {
 		return gate()
 	}
-	if p.Running {
+	if len(waiting) > 0 {
 		fresh, err := u.engine.Blueprint(ctx, p.NewID)
 		if err != nil {
 			return u.unlessNewGone(ctx, &p.member, err)
@@ -197,7 +214,7 @@ func (u *Updater) stopAll(ctx context.Context, j *job) error {
 		if !m.Running {
 			continue
 		}
-		if m == &j.plan.member {
+		if m == &j.plan.member && !j.plan.StartFirst {
 			j.down = time.Now()
 		}
 		if err := u.stop(ctx, j, m); err != nil {
@@ -251,13 +268,22 @@ func (u *Updater) settle(ctx context.Context, m *member) error {
 	if m.Old.AutoRemove {
 		return nil
 	}
-	return u.wrap(ctx, CodeStart, u.engine.SetRestartPolicy(ctx, m.NewID, m.Old.RestartPolicy))
+	err := u.engine.SetRestartPolicy(ctx, m.NewID, m.Old.RestartPolicy)
+	if errors.Is(err, dockercli.ErrNotFound) {
+		return newGone(m)
+	}
+	return u.wrap(ctx, CodeStart, err)
 }
 
 func (u *Updater) start(ctx context.Context, m *member) error {
 	if err := u.settle(ctx, m); err != nil {
 		return err
 	}
+	return u.launch(ctx, m)
+}
+
+// launch starts a new container with the restart policy that it has.
+func (u *Updater) launch(ctx context.Context, m *member) error {
 	err := again(func() error { return u.engine.Start(ctx, m.NewID) })
 	switch { // what isn't the release's fault isn't held against it
 	case errors.Is(err, dockercli.ErrConflict):

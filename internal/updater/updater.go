@@ -443,6 +443,7 @@ func (u *Updater) conclude(ctx context.Context, j *job, state store.OperationSta
 
 // end writes the outcome down.
 func (u *Updater) end(ctx context.Context, j *job, state store.OperationState, failure *store.OperationError) {
+	j.interrupt(ctx) // a step that the program's end kept from being done
 	o := j.finish(state, failure)
 	if err := u.store.SaveOperation(ctx, o); err != nil {
 		u.log.Error("the outcome can't be recorded yet", logging.Container(o.Target), logging.Err(err))
@@ -452,11 +453,7 @@ func (u *Updater) end(ctx context.Context, j *job, state store.OperationState, f
 	}
 	fields := []zap.Field{logging.Action(o.Kind), logging.Container(o.Target), logging.Image(o.ToImage), logging.Digest(o.ToDigest),
 		zap.String("state", string(state)), zap.Int64("downtimeMs", o.DowntimeMs)}
-	if failure != nil {
-		u.log.Error("did not succeed", append(fields, zap.String("code", failure.Code), zap.String(logging.KeyErr, failure.Message))...)
-	} else {
-		u.log.Info("done", fields...)
-	}
+	u.tell(failure, fields)
 	if keep := j.settings.Keep; keep > 0 {
 		if err := u.store.PruneOperations(ctx, keep); err != nil {
 			u.log.Warn("old operations could not be removed", logging.Err(err))

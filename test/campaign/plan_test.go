@@ -87,7 +87,7 @@ func programPoints(w walk) []point {
 			add(point{death: server, at: at})
 		}
 	}
-	if oneOf(w.shape, "rm broken group") {
+	if oneOf(w.shape, "rm broken group start-first hooks") {
 		for _, m := range w.moments() {
 			add(point{death: command, moment: m})
 		}
@@ -123,7 +123,7 @@ func enginePoints(w walk, turn int) []point {
 	all := []point{}
 	for n, at := range w.changes() {
 		p := point{shape: w.shape, at: at, death: ways[(turn+n)%len(ways)]}
-		if !oneOf(w.shape, "unless-stopped everything rm-everything") {
+		if !oneOf(w.shape, "unless-stopped everything rm-everything start-first") {
 			if n%3 != (n/3+turn)%3 {
 				continue
 			}

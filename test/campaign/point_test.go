@@ -172,13 +172,14 @@ func (u *run) steady(ctx context.Context, look func() error) error {
 }
 
 // untouched are the positions at which nothing has happened to the container.
-func untouched(position string) bool {
-	return slices.Contains([]string{"scan", "queued", "running", "preflight", "pull", "create"}, position)
+func untouched(s shape, position string) bool {
+	return slices.Contains([]string{"scan", "queued", "running", "preflight", "pull", "create", "preUpdate"}, position) ||
+		s.first() && slices.Contains([]string{"start", "gate", "swap"}, position)
 }
 
 func (u *run) leave() leave {
 	s := u.point.shape
-	l := leave{touched: !u.point.death.program() || u.ended || !untouched(u.at.position()) || u.point.again}
+	l := leave{touched: !u.point.death.program() || u.ended || !untouched(s, u.at.position()) || u.point.again}
 	if !u.ended {
 		return l
 	}
@@ -187,7 +188,7 @@ func (u *run) leave() leave {
 	// stopped by hand, so that unless-stopped doesn't bring it back.
 	l.down = unknown && s.host.RestartPolicy.Name != "always"
 	l.gone = unknown && s.host.AutoRemove
-	l.volumes = s.host.AutoRemove && untouched(u.at.position()) && !u.holder
+	l.volumes = s.host.AutoRemove && untouched(s, u.at.position()) && !u.holder
 	return l
 }
 

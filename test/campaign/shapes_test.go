@@ -44,6 +44,8 @@ func shapes() []shape {
 	no := container.RestartPolicy{Name: "no"}
 	named := []mount.Mount{{Type: mount.TypeVolume, Source: dataVolume, Target: "/named"}}
 	anonymous := []string{"/anonymous"}
+	startFirst := container.Config{Labels: map[string]string{firstLabel: "start-first", "watchdocker.sharedVolumes": "/anonymous"}}
+	hooks := container.Config{Labels: map[string]string{"watchdocker.preUpdate": "sleep 0.5", "watchdocker.postUpdate": `["sleep","0.5"]`}}
 	return []shape{
 		{name: "plain", host: policy("no")},
 		{name: "health", host: policy("no"), health: true},
@@ -60,10 +62,17 @@ func shapes() []shape {
 			config: container.Config{Hostname: "mine", Labels: map[string]string{"mine": "yes"}, Env: []string{"MINE=yes"}},
 			health: true, volumes: anonymous, data: []string{"/anonymous", "/named"}, front: true, back: true, port: port},
 		{name: "group", host: policy("no"), front: true, beside: true},
+		{name: "start-first", slow: true, host: policy("always"), config: startFirst, health: true, volumes: anonymous, data: anonymous, back: true},
+		{name: "hooks", slow: true, host: policy("unless-stopped"), config: hooks, volumes: anonymous, data: anonymous},
 		{name: "broken", host: policy("unless-stopped"), broken: true, volumes: anonymous, data: anonymous},
 		{name: "broken-rm", host: container.HostConfig{RestartPolicy: no, AutoRemove: true}, broken: true, volumes: anonymous, data: anonymous},
 	}
 }
+
+const firstLabel = "watchdocker.strategy"
+
+// first says whether the new container is started before the old one stops.
+func (s shape) first() bool { return s.config.Labels[firstLabel] != "" }
 
 // payload is what an image holds and serves. No two images have a layer for
 // themselves in common, so that every pull has something to fetch.
