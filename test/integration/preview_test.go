@@ -229,6 +229,7 @@ func TestWhatAPreviewWarnsOfAndWhatItRefuses(t *testing.T) {
 	for name, spec := range map[string]testbed.ContainerSpec{
 		"brief":   {HostConfig: &container.HostConfig{AutoRemove: true}},
 		"open":    {HostConfig: &container.HostConfig{PublishAllPorts: true}},
+		"beside":  {Labels: map[string]string{"watchdocker.strategy": "start-first"}, HostConfig: &container.HostConfig{PublishAllPorts: true}},
 		"stopped": {CreateOnly: true},
 		"paused":  {},
 		"skipped": {Labels: map[string]string{"watchdocker.skip": "true"}},
@@ -255,6 +256,7 @@ func TestWhatAPreviewWarnsOfAndWhatItRefuses(t *testing.T) {
 	}{
 		"brief":   {[]string{"auto_remove", "no_health_check"}, "", "", "restart"},
 		"open":    {[]string{"no_health_check", "random_ports"}, "", "", "restart"},
+		"beside":  {[]string{"no_health_check", "random_ports"}, "start_first_refused", "", "restart"},
 		"stopped": {[]string{"not_running"}, "", "", "none"},
 		"paused":  {[]string{"not_running"}, "container_paused", "", "none"},
 		"skipped": {[]string{}, "skip_label", "skip_label", "restart"},
