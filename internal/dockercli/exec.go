@@ -199,7 +199,7 @@ func (s execState) judge(output []string) error {
 // take altogether.
 const (
 	endGrace   = 2 * time.Second
-	endTimeout = 5 * time.Second
+	endTimeout = 6 * time.Second
 )
 
 // end ends a command with all that it has started, and reports whether
