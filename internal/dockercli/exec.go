@@ -199,7 +199,7 @@ func (s execState) judge(output []string) error {
 // take altogether.
 const (
 	endGrace   = 2 * time.Second
-	endTimeout = 5 * time.Second
+	endTimeout = 6 * time.Second
 )
 
 // end ends a command with all that it has started, and reports whether
@@ -212,9 +212,10 @@ func (c *Client) end(ctx context.Context, id, user, mark string, p *process) (le
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	signal, known := "TERM", ""
+	signal, known, met := "TERM", "", false
 	for began := time.Now(); ; {
-		alive, err := c.signal(ctx, id, user, signal, mark, known)
+		some, alive, err := c.signal(ctx, id, user, signal, mark, known)
+		met = met || some
 		switch {
 		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
 			s, err := c.Inspect(ctx, id) // a paused one takes no command, and ends none
@@ -222,7 +223,7 @@ func (c *Client) end(ctx context.Context, id, user, mark string, p *process) (le
 		case err != nil:
 			return true
 		case alive == "":
-			return c.runsOn(ctx, p)
+			return !met && c.runsOn(ctx, p)
 		}
 		known = alive
 		switch signal = "0"; { // from now on it is only looked at
@@ -251,54 +252,74 @@ func (c *Client) runsOn(ctx context.Context, p *process) bool {
 
 // signaller is a script for any /bin/sh, without other programs: it sends a
 // signal ($0) to all processes that have the mark ($1) in their environment, to
-// those known from before ($2), to their sessions and to their children, and
-// prints those that there were.
+// those known from before ($2), to their sessions and to their children. It looks
+// again for a moment, and prints those that were met, and those that are left.
 const signaller = `
 about() { read -r line 2>/dev/null <"/proc/$1/stat" && set -- ${line##*") "} && state=$1 && parent=$2 && session=$4; }
-all=" $2 "
-for dir in /proc/[0-9]*; do
-	pid=${dir#/proc/} text=
-	while IFS= read -r part || [ -n "$part" ]; do text=$text$part; done 2>/dev/null <"$dir/environ"
-	case $text in *"$1"*) all="$all$pid " ;; esac
-done
-before=
-while [ "$before" != "$all" ]; do
-	before=$all
+signal=$0 all=" $2 " seen=" 1 $$ " looks=0
+while [ "$looks" -lt 20 ]; do
 	for dir in /proc/[0-9]*; do
-		pid=${dir#/proc/}
-		case $all in *" $pid "*) continue ;; esac
-		about "$pid" || continue
-		case $all in *" $parent "*|*" $session "*) all="$all$pid " ;; esac
+		pid=${dir#/proc/} text=
+		case $seen in *" $pid "*) continue ;; esac
+		seen="$seen$pid "
+		while IFS= read -r part || [ -n "$part" ]; do text=$text$part; done 2>/dev/null <"$dir/environ"
+		case $text in *"$1"*) all="$all$pid " ;; esac
 	done
+	before=
+	while [ "$before" != "$all" ]; do
+		before=$all
+		for pid in $all; do
+			about "$pid" || continue
+			case "$all 0 1 $$ " in *" $session "*) ;; *) all="$all$session " ;; esac
+		done
+		for dir in /proc/[0-9]*; do
+			pid=${dir#/proc/}
+			case "$all 1 $$ " in *" $pid "*) continue ;; esac
+			about "$pid" || continue
+			case $all in *" $parent "*|*" $session "*) all="$all$pid " ;; esac
+		done
+	done
+	alive=
+	for pid in $all; do
+		case "$alive " in *" $pid "*) continue ;; esac
+		about "$pid" || continue
+		case $state in Z|X) continue ;; esac
+		kill "-$signal" "$pid" 2>/dev/null
+		alive="$alive $pid"
+	done
+	[ -n "$alive" ] || break
+	[ "$signal" = KILL ] || signal=0
+	looks=$((looks+1))
 done
-alive=
-for pid in $all; do
-	case " $$ 1 $alive " in *" $pid "*) continue ;; esac
-	about "$pid" || continue
-	case $state in Z|X) continue ;; esac
-	kill "-$0" "$pid" 2>/dev/null
-	alive="$alive $pid"
-done
+echo "met:$all"
 echo "alive:$alive"
 `
 
 // signal runs the signaller as the user whose processes are meant, and gives
-// the processes that it has found.
-func (c *Client) signal(ctx context.Context, id, user, signal, mark, known string) (alive string, err error) {
+// the processes that are left, and whether there were any.
+func (c *Client) signal(ctx context.Context, id, user, signal, mark, known string) (met bool, alive string, err error) {
 	p, err := c.launch(ctx, id, client.ExecCreateOptions{
 		Cmd: []string{"/bin/sh", "-c", signaller, signal, mark, known}, User: user, AttachStdout: true, AttachStderr: true,
 	})
-	if err == nil {
-		_, err = c.outcome(ctx, p)
+	if err != nil {
+		p.close()
+		return false, "", c.wrap("end a command in container "+short(id), err)
+	}
+	select {
+	case <-p.ended:
+	case <-ctx.Done():
 	}
 	output, _ := p.close()
-	if err != nil {
-		return "", c.wrap("end a command in container "+short(id), err)
-	}
-	for _, line := range output {
+	for _, line := range output { // what it says comes before the engine takes it for ended
+		if pids, ok := strings.CutPrefix(line, "met:"); ok {
+			met = strings.TrimSpace(pids) != ""
+		}
 		if pids, ok := strings.CutPrefix(line, "alive:"); ok {
-			return strings.TrimSpace(pids), nil
+			return met, strings.TrimSpace(pids), nil
 		}
 	}
-	return "", fmt.Errorf("the shell of container %s says %q", short(id), output)
+	if _, err = c.outcome(ctx, p); err == nil {
+		err = fmt.Errorf("its shell says %q", output)
+	}
+	return met, "", c.wrap("end a command in container "+short(id), err)
 }

@@ -96,6 +96,7 @@ func TestACommandThatHangsIsEnded(t *testing.T) {
 		"sessions of their own":   shell("busybox setsid sleep 1006 & busybox setsid sh -c 'sleep 1007; true' & wait"),
 		"without an environment":  shell("env -i /bin/sleep 1008; true"),
 		"without, and by itself":  shell("env -i /bin/busybox setsid sleep 1009 & wait"),
+		"only children known":     shell("(sleep 1017; true) & exec env -i /bin/sleep 1018"),
 		"without output":          shell("exec >&- 2>&-; sleep 1010"),
 		"with more words":         {Cmd: []string{"sleep", "1011"}},
 		"by somebody else":        {Cmd: []string{"/bin/sh", "-c", deaf + "sleep 1012; sleep 1013"}, User: "nobody"},

@@ -108,8 +108,15 @@ func TestStartFirstInterruptedAnywhereIsResolved(t *testing.T) {
 					l := w.lane(t, short, testbed.ContainerSpec{HostConfig: &container.HostConfig{NetworkMode: "none", RestartPolicy: container.RestartPolicy{Name: "always"}}}, false)
 					l.labels = policy.Labels{Strategy: policy.StartFirst}
 					l.prepare(good)
-					met, seen := make(chan struct{}), 0
-					l.proxy.Inject(testbed.Fault{If: l.nth(c.nth, &seen), Latency: 15 * time.Second, Done: done, Hook: func(testbed.Request) { close(met) }})
+					met, over, seen := make(chan struct{}), make(chan struct{}), 0
+					fault := testbed.Fault{If: l.nth(c.nth, &seen), Drop: true, Hook: func(testbed.Request) { close(met); <-over }}
+					if done { // and whoever asked doesn't hear of it
+						fault.Done, fault.Latency = true, 15*time.Second
+						close(over)
+					} else {
+						defer close(over)
+					}
+					l.proxy.Inject(fault)
 					r := l.request(l.box.Container, l.tag(), *l.digest)
 					r.Labels = l.labels
 					op := must(l.up.Update(t.Context(), r))(t)
