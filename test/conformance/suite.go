@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/watch-docker/watch-docker/test/testbed"
+)
+
+// ours is the command that is judged if no other is named.
+const ours = "watch-docker update -all"
+
+// closeTimeout bounds the clean-up.
+const closeTimeout = time.Minute
+
+// A trial is one case: what it's called, and what it asks for.
+type trial struct{ name, must string }
+
+// A group is cases that share runs of the updater. Judge gives a result for
+// each of the cases that were chosen, by their names.
+type group struct {
+	name   string
+	trials []trial
+	judge  func(ctx context.Context, s *suite, chosen map[string]bool) (map[string]verdict, error)
+}
+
+// groups are all cases, in the order of the table.
+func groups() []group {
+	return append(fidelityGroups(), stateGroup(), gateGroup(), onceGroup(), dependentsGroup(), registryGroup(), killGroup())
+}
+
+// chosen are the names of the cases that a pattern matches, by group.
+func chosen(pattern *regexp.Regexp) map[string]map[string]bool {
+	all := map[string]map[string]bool{}
+	for _, g := range groups() {
+		for _, t := range g.trials {
+			if pattern.MatchString(g.name + "/" + t.name) {
+				if all[g.name] == nil {
+					all[g.name] = map[string]bool{}
+				}
+				all[g.name][t.name] = true
+			}
+		}
+	}
+	return all
+}
+
+func list(out io.Writer, pattern *regexp.Regexp) {
+	picked := chosen(pattern)
+	for _, g := range groups() {
+		for _, t := range g.trials {
+			if picked[g.name][t.name] {
+				fmt.Fprintf(out, "%s/%s\n\t%s\n", g.name, t.name, t.must)
+			}
+		}
+	}
+}
+
+// A suite is one engine, one registry and one updater.
+type suite struct {
+	*world
+	updater updater
+}
+
+// judge runs the chosen cases against the updater.
+func judge(ctx context.Context, o options, choice testbed.EngineChoice, pattern *regexp.Regexp, log io.Writer) (r report, err error) {
+	w, err := newWorld(ctx, choice, log)
+	if err != nil {
+		return r, err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		err = errors.Join(err, w.bed.Close(closing))
+	}()
+	s := &suite{world: w, updater: updater{command: o.updater, timeout: o.timeout, logs: o.logs}}
+	if o.updater == "" {
+		s.updater.command = ours
+		if s.updater.path, err = buildOurs(ctx, w.bed.Dir()); err != nil {
+			return r, err
+		}
+	}
+	if o.logs != "" {
+		if err := os.MkdirAll(o.logs, 0o755); err != nil {
+			return r, err
+		}
+	}
+	return s.judge(ctx, pattern, log)
+}
+
+func (s *suite) judge(ctx context.Context, pattern *regexp.Regexp, log io.Writer) (report, error) {
+	began := time.Now()
+	r := report{Updater: s.updater.command, Engine: s.engine.Version(), API: s.engine.APIVersion(), Date: began.UTC().Format(time.DateOnly)}
+	picked := chosen(pattern)
+	for _, g := range groups() {
+		if len(picked[g.name]) == 0 {
+			continue
+		}
+		fmt.Fprintf(log, "conformance: %s, %d cases\n", g.name, len(picked[g.name]))
+		if err := s.clear(ctx); err != nil {
+			return r, err
+		}
+		verdicts, err := g.judge(ctx, s, picked[g.name])
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", g.name, err)
+		}
+		for _, t := range g.trials {
+			if picked[g.name][t.name] {
+				r.add(g.name, t.name, verdicts[t.name])
+			}
+		}
+	}
+	r.Seconds = int(time.Since(began).Seconds())
+	return r, s.clear(ctx)
+}
+
+// buildOurs links Watch Docker as a release is, and returns the folder that it is in.
+func buildOurs(ctx context.Context, dir string) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the tree to build Watch Docker from (or name a command by -updater): %w", err)
+	}
+	dir = filepath.Join(dir, "bin")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nomsgpack", "-ldflags", "-s -w", "-o", filepath.Join(dir, "watch-docker"), "cmd/watch-docker/main.go")
+	cmd.Dir, cmd.Env = string(root[:len(root)-1]), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build Watch Docker: %w\n%s", err, out)
+	}
+	return dir, nil
+}
