@@ -56,7 +56,7 @@ func rich(release string) testbed.ImageOptions {
 	}
 	if release == "old" {
 		o.Env = append(o.Env, "GONE=1")
-		o.Labels["gone"], o.WorkingDir, o.User, o.StopSignal, o.Cmd = "1", "/bin", "0:0", "SIGINT", []string{"1000"}
+		o.Labels["gone"], o.WorkingDir, o.User, o.StopSignal, o.Cmd = "1", "/bin", "0:0", "TERM", []string{"1000"}
 		o.ExposedPorts = []string{"80/tcp", "81/tcp"}
 	}
 	return o

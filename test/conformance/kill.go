@@ -155,15 +155,16 @@ func (s *suite) strike(ctx context.Context, k strike, n int) (verdict, error) {
 	}
 	reached, err := s.disturbed(ctx, k, sub, home)
 	var wrong []string
-	switch {
-	case errors.Is(err, errTooLong):
+	if errors.Is(err, errTooLong) {
 		wrong = append(wrong, err.Error())
-	case err != nil:
+	} else if err != nil {
 		return verdict{}, err
-	case k.at == nil:
-		wrong, err = s.taken(ctx, sub)
-		return of(wrong), err
-	case !reached:
+	}
+	if k.at == nil {
+		more, err := s.taken(ctx, sub)
+		return of(append(wrong, more...)), err
+	}
+	if !reached && len(wrong) == 0 {
 		return verdict{na, "not reached"}, nil
 	}
 	if err := s.update(ctx, home, "kill-then-"+k.name); errors.Is(err, errTooLong) {

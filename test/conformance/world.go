@@ -213,7 +213,9 @@ func (w *world) volumes(ctx context.Context) (map[string]bool, error) {
 
 // served is what a web server of ours, asked from within a container, has in its release.
 func (w *world) served(ctx context.Context, from, host string) (string, error) {
-	return w.docker(ctx, "exec", from, "wget", "-q", "-T", "2", "-O", "-", "http://"+host+"/payload")
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return w.docker(ctx, "exec", from, "wget", "-q", "-O", "-", "http://"+host+"/payload")
 }
 
 // clear removes all containers, volumes and networks. An engine that was
