@@ -23,7 +23,7 @@ func fidelityGroups() (all []group) {
 		{"fidelity-storage", storageShapes()}, {"fidelity-process", processShapes()},
 	} {
 		all = append(all, group{name: part.name, trials: trials(part.shapes), judge: func(ctx context.Context, s *suite, chosen map[string]bool) (map[string]verdict, error) {
-			return s.fidelity(ctx, part.name, only(part.shapes, chosen))
+			return s.fidelity(ctx, part.name, s.only(part.shapes, chosen))
 		}})
 	}
 	return all

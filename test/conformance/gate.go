@@ -79,7 +79,7 @@ func gateGroup() group {
 	}
 	return group{name: "gate", trials: trials(shapes), judge: func(ctx context.Context, s *suite, chosen map[string]bool) (map[string]verdict, error) {
 		verdicts := map[string]verdict{}
-		subjects, late, err := s.updateAll(ctx, "gate", only(shapes, chosen), verdicts)
+		subjects, late, err := s.updateAll(ctx, "gate", s.only(shapes, chosen), verdicts)
 		if err != nil {
 			return nil, err
 		}

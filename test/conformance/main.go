@@ -80,7 +80,7 @@ func program(ctx context.Context, args []string, out, log io.Writer) int {
 	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	flags.SetOutput(log)
 	flags.StringVar(&o.updater, "updater", "", "the `COMMAND` to judge; without it Watch Docker is built from this tree: watch-docker update -all")
-	flags.StringVar(&o.engine, "engine", "", "`oldest` is Debian 12's Docker 20.10, newest is the newest Moby; without it what "+testbed.EngineEnv+" says, or the oldest")
+	flags.StringVar(&o.engine, "engine", "", "the `ENGINE`: oldest (Docker 20.10 of Debian 12) or newest (Moby, built the first time); without it what "+testbed.EngineEnv+" says, or the oldest")
 	flags.StringVar(&o.run, "run", "", "only the cases whose GROUP/CASE this `REGEX` matches")
 	flags.DurationVar(&o.timeout, "timeout", 3*time.Minute, "how long one run of the command may take before it is killed")
 	flags.StringVar(&o.logs, "logs", "", "keep what the command says, one file for each run, in the folder `DIR`")

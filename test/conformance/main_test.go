@@ -48,27 +48,27 @@ func TestJudgement(t *testing.T) {
 		}
 	})
 	built := testbed.Must(buildOurs(t.Context(), w.bed.Dir()))(t)
-	variables, beside, missing := "fidelity-defaults/variables", "state/running beside them", "gate/entrypoint missing"
+	variables, beside, missing, platform := "fidelity-defaults/variables", "state/running beside them", "gate/entrypoint missing", "registry/this platform's image is new"
 	for _, c := range []struct {
 		name, command string
 		fails, passes []string
 	}{
 		{"ours", ours, nil, []string{
 			variables, "fidelity-settings/entrypoint set", "fidelity-network/three networks", "fidelity-storage/removed at its end", beside, "state/paused",
-			missing, "gate/unhealthy", "once/entrypoint missing", "once/the release after it", "dependents/network", "registry/this platform's image is new",
+			missing, "gate/unhealthy", "once/entrypoint missing", "once/the release after it", "dependents/network", platform,
 			"registry/another platform's image is new", "kill/the updater: old one ended", "kill/the engine: old one ended",
 		}},
-		{"nothing", "true", []string{variables, beside, "gate/a job that ends with 0", "dependents/network", "registry/this platform's image is new", "kill/nobody"},
+		{"nothing", "true", []string{variables, beside, "gate/a job that ends with 0", "dependents/network", platform, "kill/nobody"},
 			[]string{"registry/another platform's image is new"}},
-		{"bare", mutate("bare"), []string{"fidelity-settings/variables set", "fidelity-storage/anonymous volume", "dependents/network", missing}, []string{variables, beside}},
+		{"bare", mutate("bare"), []string{"fidelity-settings/variables set", "fidelity-storage/anonymous volume", "dependents/network", missing}, []string{platform}},
 		{"frozen", mutate("frozen"), []string{variables, "fidelity-storage/anonymous volume", "fidelity-network/host name of the id", missing, "kill/the updater: old one removed"},
-			[]string{beside, "registry/this platform's image is new"}},
-		{"leaves", mutate("leaves"), []string{beside, "kill/nobody"}, []string{"registry/this platform's image is new"}},
-		{"meddles", mutate("meddles"), []string{"state/never started", "state/paused", "registry/another platform's image is new"}, []string{beside}},
+			[]string{platform}},
+		{"leaves", mutate("leaves"), []string{beside, "kill/nobody"}, []string{platform}},
+		{"meddles", mutate("meddles"), []string{"state/never started", "state/paused", "registry/another platform's image is new"}, []string{platform}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := &suite{world: w, updater: updater{command: c.command, path: built, timeout: time.Minute}}
-			r, err := s.judge(t.Context(), some(slices.Concat(c.fails, c.passes)...), t.Output())
+			u := &updater{command: c.command, path: built, timeout: time.Minute}
+			r, err := w.judge(t.Context(), u, some(slices.Concat(c.fails, c.passes)...), t.Output())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,8 +95,8 @@ func TestAnUpdaterThatDoesNotEndFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.bed.Close(context.WithoutCancel(t.Context())) })
-	s := &suite{world: w, updater: updater{command: "sleep 100", timeout: time.Second, logs: t.TempDir()}}
-	r, err := s.judge(t.Context(), some("state/paused", "kill/nobody"), t.Output())
+	u := &updater{command: "sleep 100", timeout: time.Second, logs: t.TempDir()}
+	r, err := w.judge(t.Context(), u, some("state/paused", "kill/nobody"), t.Output())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestAnUpdaterThatDoesNotEndFails(t *testing.T) {
 			t.Errorf("%+v", one)
 		}
 	}
-	if logs, _ := filepath.Glob(filepath.Join(s.updater.logs, "*.log")); len(logs) != 2 {
+	if logs, _ := filepath.Glob(filepath.Join(u.logs, "*.log")); len(logs) != 2 {
 		t.Errorf("logs: %v", logs)
 	}
 }
@@ -141,7 +141,7 @@ func TestTheCommandLine(t *testing.T) {
 			t.Errorf("%v: %d %s; want %d and %q", c.args, code, &out, c.code, c.says)
 		}
 	}
-	for form, want := range map[options]string{{}: "gate   1 passed  1 failed", {markdown: true}: `| gate | unhealthy | FAIL | it has \| the new image |`} {
+	for form, want := range map[options]string{{}: "gate  1 passed  1 failed", {markdown: true}: `| gate | unhealthy | FAIL | it has \| the new image |`} {
 		text.Reset()
 		if err := r.print(&text, form); err != nil || !strings.Contains(text.String(), want) {
 			t.Errorf("%v in %s; want %q", err, &text, want)

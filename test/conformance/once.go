@@ -31,7 +31,7 @@ func onceGroup() group {
 	shapes := onceShapes()
 	return group{name: "once", trials: trials(shapes), judge: func(ctx context.Context, s *suite, chosen map[string]bool) (map[string]verdict, error) {
 		verdicts := map[string]verdict{}
-		subjects, err := s.placeAll(ctx, only(shapes, chosen), verdicts)
+		subjects, err := s.placeAll(ctx, s.only(shapes, chosen), verdicts)
 		if err != nil {
 			return nil, err
 		}

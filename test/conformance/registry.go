@@ -111,7 +111,7 @@ func (s *suite) registry(ctx context.Context, chosen map[string]bool) (map[strin
 
 // placeIndex makes a container from an index, and moves its tag.
 func (s *suite) placeIndex(ctx context.Context, m move) (*subject, error) {
-	sub := &subject{shape: shape{name: m.name}, name: slug(m.name), repo: slug(m.name)}
+	sub := &subject{shape: shape{name: m.name}, name: slug(m.name), repo: s.repo(m.name)}
 	digest, err := s.push(ctx, sub.repo, "old", "old", "")
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func (s *suite) placeIndex(ctx context.Context, m move) (*subject, error) {
 	if m.pinned {
 		ref = s.reg.Ref(sub.repo + "@" + digest)
 	}
-	if err := s.bed.Pull(ctx, ref); err != nil {
+	if err := s.engine.Pull(ctx, ref); err != nil {
 		return nil, err
 	}
 	if _, err := s.docker(ctx, "run", "-d", "--name", sub.name, ref); err != nil {

@@ -31,7 +31,7 @@ type shape struct {
 	after []string // docker commands then
 	// created: it is never started.
 	created bool
-	// since and until bound the engine's API version.
+	// since and until bound the engine's API version; until itself is beyond.
 	since, until string
 	// may: not every machine can make such a container.
 	may bool
@@ -71,10 +71,7 @@ var errImpossible = errors.New("not possible here")
 // place makes a container of the shape, as the user would, and starts it. N
 // is a number that no other has.
 func (s *suite) place(ctx context.Context, sh shape, n int) (*subject, error) {
-	sub := &subject{shape: sh, name: slug(sh.name), repo: slug(sh.name)}
-	if sh.since != "" && !s.apiSince(sh.since) || sh.until != "" && s.apiSince(sh.until) {
-		return sub, fmt.Errorf("%w: the engine's API is %s", errImpossible, s.engine.APIVersion())
-	}
+	sub := &subject{shape: sh, name: slug(sh.name), repo: s.repo(sh.name)}
 	sub.fill(strings.NewReplacer("{name}", sub.name, "{n}", fmt.Sprint(n), "{image}", s.ref(sub.repo), "{peer}", s.reg.Ref(peerImage), "{idle}", s.reg.Ref(idleImage)))
 	sub.shape.old.Payload += " " + sh.name // no two cases share an image
 	sub.shape.new.Payload += " " + sh.name
@@ -199,9 +196,13 @@ func (s *suite) placeAll(ctx context.Context, shapes []shape, verdicts map[strin
 	return there, nil
 }
 
-func only(shapes []shape, chosen map[string]bool) (some []shape) {
+// repo is the repository of a case; lanes have repositories of their own.
+func (s *suite) repo(name string) string { return s.lane + "/" + slug(name) }
+
+// only are the shapes of the chosen cases that this engine's API knows.
+func (s *suite) only(shapes []shape, chosen map[string]bool) (some []shape) {
 	for _, sh := range shapes {
-		if chosen[sh.name] {
+		if known := (sh.since == "" || s.apiSince(sh.since)) && (sh.until == "" || !s.apiSince(sh.until)); known && chosen[sh.name] {
 			some = append(some, sh)
 		}
 	}

@@ -29,7 +29,7 @@ func stateGroup() group {
 	shapes := stateShapes()
 	return group{name: "state", trials: trials(shapes), judge: func(ctx context.Context, s *suite, chosen map[string]bool) (map[string]verdict, error) {
 		verdicts := map[string]verdict{}
-		subjects, late, err := s.updateAll(ctx, "state", only(shapes, chosen), verdicts)
+		subjects, late, err := s.updateAll(ctx, "state", s.only(shapes, chosen), verdicts)
 		if err != nil {
 			return nil, err
 		}

@@ -9,7 +9,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/watch-docker/watch-docker/test/testbed"
 )
@@ -32,8 +35,14 @@ type group struct {
 }
 
 // groups are all cases, in the order of the table.
-func groups() []group {
-	return append(fidelityGroups(), stateGroup(), gateGroup(), onceGroup(), dependentsGroup(), registryGroup(), killGroup())
+func groups() []group { return slices.Concat(lanes()...) }
+
+// lanes are groups that are judged one after the other, each lane on an engine of its own.
+func lanes() [][]group {
+	return [][]group{
+		append(fidelityGroups(), stateGroup()),
+		{gateGroup(), onceGroup(), dependentsGroup(), registryGroup(), killGroup()},
+	}
 }
 
 // chosen are the names of the cases that a pattern matches, by group.
@@ -66,7 +75,8 @@ func list(out io.Writer, pattern *regexp.Regexp) {
 // A suite is one engine, one registry and one updater.
 type suite struct {
 	*world
-	updater updater
+	updater *updater
+	lane    string
 }
 
 // judge runs the chosen cases against the updater.
@@ -80,10 +90,10 @@ func judge(ctx context.Context, o options, choice testbed.EngineChoice, pattern 
 		defer cancel()
 		err = errors.Join(err, w.bed.Close(closing))
 	}()
-	s := &suite{world: w, updater: updater{command: o.updater, timeout: o.timeout, logs: o.logs}}
+	u := &updater{command: o.updater, timeout: o.timeout, logs: o.logs}
 	if o.updater == "" {
-		s.updater.command = ours
-		if s.updater.path, err = buildOurs(ctx, w.bed.Dir()); err != nil {
+		u.command = ours
+		if u.path, err = buildOurs(ctx, w.bed.Dir()); err != nil {
 			return r, err
 		}
 	}
@@ -92,33 +102,65 @@ func judge(ctx context.Context, o options, choice testbed.EngineChoice, pattern 
 			return r, err
 		}
 	}
-	return s.judge(ctx, pattern, log)
+	return w.judge(ctx, u, pattern, log)
 }
 
-func (s *suite) judge(ctx context.Context, pattern *regexp.Regexp, log io.Writer) (report, error) {
+// judge lets all lanes run at once.
+func (w *world) judge(ctx context.Context, u *updater, pattern *regexp.Regexp, log io.Writer) (report, error) {
 	began := time.Now()
-	r := report{Updater: s.updater.command, Engine: s.engine.Version(), API: s.engine.APIVersion(), Date: began.UTC().Format(time.DateOnly)}
+	r := report{Updater: u.command, Engine: w.engine.Version(), API: w.engine.APIVersion(), Date: began.UTC().Format(time.DateOnly)}
 	picked := chosen(pattern)
-	for _, g := range groups() {
-		if len(picked[g.name]) == 0 {
+	found := make([]map[string]map[string]verdict, len(lanes()))
+	g, judging := errgroup.WithContext(ctx)
+	for i, lane := range lanes() {
+		lane = slices.DeleteFunc(lane, func(g group) bool { return len(picked[g.name]) == 0 })
+		if len(lane) == 0 {
 			continue
 		}
-		fmt.Fprintf(log, "conformance: %s, %d cases\n", g.name, len(picked[g.name]))
-		if err := s.clear(ctx); err != nil {
-			return r, err
-		}
-		verdicts, err := g.judge(ctx, s, picked[g.name])
-		if err != nil {
-			return r, fmt.Errorf("%s: %w", g.name, err)
-		}
-		for _, t := range g.trials {
-			if picked[g.name][t.name] {
-				r.add(g.name, t.name, verdicts[t.name])
+		g.Go(func() (err error) {
+			on := w
+			if i > 0 {
+				if on, err = w.another(judging); err != nil {
+					return err
+				}
+			}
+			s := &suite{world: on, updater: u, lane: fmt.Sprint("lane-", i)}
+			found[i], err = s.judge(judging, lane, picked, log)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return r, err
+	}
+	for i, lane := range lanes() {
+		for _, g := range lane {
+			for _, t := range g.trials {
+				if picked[g.name][t.name] {
+					r.add(g.name, t.name, found[i][g.name][t.name])
+				}
 			}
 		}
 	}
 	r.Seconds = int(time.Since(began).Seconds())
-	return r, s.clear(ctx)
+	return r, nil
+}
+
+// judge gives the verdicts of one lane, by group and case.
+func (s *suite) judge(ctx context.Context, lane []group, picked map[string]map[string]bool, log io.Writer) (map[string]map[string]verdict, error) {
+	all := map[string]map[string]verdict{}
+	for _, g := range lane {
+		began := time.Now()
+		if err := s.clear(ctx); err != nil {
+			return nil, err
+		}
+		verdicts, err := g.judge(ctx, s, picked[g.name])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", g.name, err)
+		}
+		all[g.name] = verdicts
+		fmt.Fprintf(log, "conformance: %s: %d cases, %d s\n", g.name, len(picked[g.name]), int(time.Since(began).Seconds()))
+	}
+	return all, s.clear(ctx)
 }
 
 // buildOurs links Watch Docker as a release is, and returns the folder that it is in.

@@ -32,6 +32,7 @@ type world struct {
 	api    *client.Client
 	// manifests: the engine knows images by their manifest's digest, and not by their configuration's.
 	manifests bool
+	second    *world
 }
 
 // Images of containers beside the one under test, without a newer release.
@@ -50,6 +51,19 @@ func newWorld(ctx context.Context, choice testbed.EngineChoice, log io.Writer) (
 		return nil, errors.Join(err, bed.Close(context.WithoutCancel(ctx)))
 	}
 	return w, nil
+}
+
+// another is a second engine with the same registry.
+func (w *world) another(ctx context.Context) (*world, error) {
+	if w.second != nil {
+		return w.second, nil
+	}
+	engine, err := w.bed.StartEngine(ctx, w.engine.Choice())
+	if err != nil {
+		return nil, err
+	}
+	w.second = &world{bed: w.bed, engine: engine, reg: w.reg, api: engine.Client()}
+	return w.second, w.second.furnish(ctx)
 }
 
 // furnish brings the peers' image, and sees how the engine names images.
@@ -151,7 +165,7 @@ func (w *world) publish(ctx context.Context, repo string, content remote.Taggabl
 
 // pull is the user's own pull of REPO:latest, and gives the image's id.
 func (w *world) pull(ctx context.Context, repo string) (id string, err error) {
-	if err := w.bed.Pull(ctx, w.ref(repo)); err != nil {
+	if err := w.engine.Pull(ctx, w.ref(repo)); err != nil {
 		return "", err
 	}
 	img, err := w.api.ImageInspect(ctx, w.ref(repo))
