@@ -67,10 +67,10 @@ func seesWeb(host, release string) func(context.Context, *suite, *subject) error
 	return func(ctx context.Context, s *suite, sub *subject) error {
 		text, err := s.served(ctx, sub.sideName(), host)
 		if err != nil {
-			return fmt.Errorf("the dependent can't reach it: %s", lastLine(err))
+			return fmt.Errorf("the dependent can't reach it: %s", lastWords(err))
 		}
 		if want := release + " " + sub.shape.name; text != want {
-			return fmt.Errorf("the dependent sees %q, not %q", text, want)
+			return fmt.Errorf("the dependent doesn't see the %s one", release)
 		}
 		return nil
 	}
@@ -89,9 +89,10 @@ func seesFile(path string) func(context.Context, *suite, *subject) error {
 	}
 }
 
-func lastLine(err error) string {
+// lastWords is the end of what a command says.
+func lastWords(err error) string {
 	text := strings.TrimSpace(err.Error())
-	return text[strings.LastIndexByte(text, '\n')+1:]
+	return short(text[strings.LastIndexByte(text, ':')+1:])
 }
 
 func dependentsGroup() group {
@@ -173,7 +174,7 @@ func (s *suite) related(ctx context.Context, r relation, sub *subject) (wrong []
 	}
 	side, err := s.api.ContainerInspect(ctx, sub.sideName(), client.ContainerInspectOptions{})
 	if err != nil {
-		return append(wrong, "there is no container "+sub.sideName()), nil
+		return append(wrong, "dependent: "+gone), nil
 	}
 	if !side.Container.State.Running {
 		return append(wrong, "dependent: "+state(&side.Container)), nil

@@ -56,7 +56,7 @@ func rich(release string) testbed.ImageOptions {
 	}
 	if release == "old" {
 		o.Env = append(o.Env, "GONE=1")
-		o.Labels["gone"], o.WorkingDir, o.User, o.StopSignal, o.Cmd = "1", "/bin", "0:0", "TERM", []string{"1000"}
+		o.Labels["gone"], o.WorkingDir, o.User, o.Cmd = "1", "/bin", "0:0", []string{"1000"}
 		o.ExposedPorts = []string{"80/tcp", "81/tcp"}
 	}
 	return o
@@ -102,11 +102,16 @@ func networkShapes() []shape {
 		return sh
 	}
 	const mac, free = "MAC address set", "{name}-net"
+	about := func(sh shape) shape {
+		sh.ids = true
+		return sh
+	}
 	return []shape{
-		plain("host name of the id", "a host name made of the new container's id, not of the old one's"),
+		about(plain("host name of the id", "a host name made of the new container's id, not of the old one's")),
+		about(with(plain("network without aliases", "no alias on a network but the new container's id, not the old one's", "--network", free), []string{"network create " + free}, nil)),
 		plain("host name set", "the user's host and domain name", "-h", "web", "--domainname", "example.org"),
 		plain("extra hosts and DNS", "extra hosts, DNS servers, options and search domains", "--add-host", "a:10.1.2.3", "--dns", "9.9.9.9", "--dns-search", "example.org", "--dns-option", "ndots:2"),
-		with(plain("network with aliases", "the user's network and aliases, and no alias of the old one's id", "--network", free, "--network-alias", "web", "--network-alias", "www"),
+		with(plain("network with aliases", "the user's network and aliases", "--network", free, "--network-alias", "web", "--network-alias", "www"),
 			[]string{"network create " + free}, nil),
 		with(plain("static addresses", "the user's IPv4 and IPv6 address", "--network", free, "--ip", "10.77.{n}.20", "--ip6", "fd00:77:{n}::20"),
 			[]string{"network create --ipv6 --subnet 10.77.{n}.0/24 --subnet fd00:77:{n}::/64 " + free}, nil),

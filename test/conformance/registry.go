@@ -137,7 +137,7 @@ func (s *suite) placeIndex(ctx context.Context, m move) (*subject, error) {
 func (s *suite) renewedIndex(ctx context.Context, sub *subject) ([]string, error) {
 	res, err := s.api.ContainerInspect(ctx, sub.name, client.ContainerInspectOptions{})
 	if err != nil {
-		return []string{"there is no container " + sub.name}, nil
+		return []string{gone}, nil
 	}
 	if !res.Container.State.Running {
 		return []string{state(&res.Container)}, nil

@@ -134,8 +134,29 @@ func compare(out io.Writer, files string) error {
 		totals = append(totals, fmt.Sprintf("%s / %s / %s", number(last[1]), number(last[2]), number(last[3])))
 	}
 	row(totals...)
+	b.WriteString("\nWhat was seen in the cases that failed:\n\n")
+	for i, r := range reports {
+		r.failures(&b, names[i])
+	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// failures lists what was wrong, and in which cases.
+func (r report) failures(b *strings.Builder, name string) {
+	cases, order := map[string][]string{}, []string{}
+	for _, one := range r.Results {
+		if one.Result != fail {
+			continue
+		}
+		if cases[one.Detail] == nil {
+			order = append(order, one.Detail)
+		}
+		cases[one.Detail] = append(cases[one.Detail], one.Group+"/"+one.Case)
+	}
+	for _, detail := range order {
+		fmt.Fprintf(b, "- %s: %s: %s\n", name, strings.Join(cases[detail], ", "), cell(detail))
+	}
 }
 
 func (r report) at(group, name string) result {

@@ -33,6 +33,8 @@ type shape struct {
 	created bool
 	// since and until bound the engine's API version; until itself is beyond.
 	since, until string
+	// ids: the case is about the old container's id in names.
+	ids bool
 	// may: not every machine can make such a container.
 	may bool
 }

@@ -22,6 +22,9 @@ const (
 	na   = "n/a"
 )
 
+// gone is what is wrong if no container has the name.
+const gone = "no container has its name"
+
 type verdict struct{ result, detail string }
 
 // of is a pass, or a failure with all that was wrong.
@@ -50,7 +53,7 @@ func (s *suite) find(ctx context.Context, sub *subject) (c *container.InspectRes
 	}
 	slices.Sort(wrong)
 	if c == nil {
-		wrong = append([]string{"there is no container " + sub.name}, wrong...)
+		wrong = append([]string{gone}, wrong...)
 	}
 	return c, wrong, nil
 }
@@ -81,7 +84,7 @@ func (sub *subject) runs(c *container.InspectResponse, image string) (wrong []st
 func state(c *container.InspectResponse) string {
 	text := "it is " + string(c.State.Status)
 	if c.State.Error != "" {
-		text += ": " + c.State.Error
+		text += ": " + short(c.State.Error)
 	} else if c.State.ExitCode != 0 {
 		text += fmt.Sprintf(" (exit code %d)", c.State.ExitCode)
 	}
@@ -139,6 +142,7 @@ func (sub *subject) settings(in map[string]any) map[string]any {
 	all := inspection.Normalise(in, known)
 	delete(all, "State")
 	delete(all, "RestartCount")
+	sub.names(all)
 	if config, ok := all["Config"].(map[string]any); ok {
 		if labels, ok := config["Labels"].(map[string]any); ok {
 			if id := labels[composeImage]; id == sub.old || id == sub.new {
@@ -147,6 +151,31 @@ func (sub *subject) settings(in map[string]any) map[string]any {
 		}
 	}
 	return all
+}
+
+// names puts host name and aliases in order. That the old container's id has
+// become one of them counts in the cases that are about it, and not in all.
+func (sub *subject) names(all map[string]any) {
+	old := sub.id[:12]
+	if config, ok := all["Config"].(map[string]any); ok && !sub.ids && config["Hostname"] == old {
+		config["Hostname"] = "SHORTID"
+	}
+	settings, _ := all["NetworkSettings"].(map[string]any)
+	networks, _ := settings["Networks"].(map[string]any)
+	for _, n := range networks {
+		endpoint, _ := n.(map[string]any)
+		for _, key := range []string{"Aliases", "DNSNames"} {
+			list, _ := endpoint[key].([]any)
+			var kept []any
+			for _, alias := range list {
+				if sub.ids || alias != old {
+					kept = append(kept, alias)
+				}
+			}
+			slices.SortFunc(kept, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+			endpoint[key] = slices.Compact(kept)
+		}
+	}
 }
 
 const composeImage = "com.docker.compose.image"
