@@ -108,7 +108,7 @@ func networkShapes() []shape {
 	}
 	return []shape{
 		about(plain("host name of the id", "a host name made of the new container's id, not of the old one's")),
-		about(with(plain("network without aliases", "no alias on a network but the new container's id, not the old one's", "--network", free), []string{"network create " + free}, nil)),
+		about(with(plain("network without aliases", "no alias on a network but the new container's id, not the old one's", "--network", free, "-h", "mine"), []string{"network create " + free}, nil)),
 		plain("host name set", "the user's host and domain name", "-h", "web", "--domainname", "example.org"),
 		plain("extra hosts and DNS", "extra hosts, DNS servers, options and search domains", "--add-host", "a:10.1.2.3", "--dns", "9.9.9.9", "--dns-search", "example.org", "--dns-option", "ndots:2"),
 		with(plain("network with aliases", "the user's network and aliases", "--network", free, "--network-alias", "web", "--network-alias", "www"),

@@ -170,7 +170,7 @@ func TestDifferences(t *testing.T) {
 	a, b := inspect("one"), inspect("two", "/m")
 	delete(b["Config"].(map[string]any)["Labels"].(map[string]any), "empty")
 	b["Config"].(map[string]any)["Volumes"] = map[string]any{}
-	want := []string{`Config.Image is "two", not "one"`, `Config.Labels.empty is unset, not ""`, `Config.Volumes./a is unset, not {}`, `Mounts is ["/m"], not unset`}
+	want := []string{`Config.Image is "two", not "one"`, `Config.Labels.empty is unset, not ""`, `Config.Volumes./a is unset, not set`, `Mounts is ["/m"], not unset`}
 	if got := differences(a, b); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}

@@ -228,8 +228,11 @@ func leaves(path []string, v any, into map[string]string) {
 
 func short(text string) string {
 	const most = 60
-	if text == "" {
+	switch text {
+	case "":
 		return "unset"
+	case "null", "{}":
+		return "set" // an entry of a set
 	}
 	if len(text) > most {
 		return text[:most] + "…"
