@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 
 	"github.com/watch-docker/watch-docker/test/testbed"
@@ -173,8 +174,11 @@ func (s *suite) related(ctx context.Context, r relation, sub *subject) (wrong []
 		}
 	}
 	side, err := s.api.ContainerInspect(ctx, sub.sideName(), client.ContainerInspectOptions{})
-	if err != nil {
+	if cerrdefs.IsNotFound(err) {
 		return append(wrong, "dependent: "+gone), nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	if !side.Container.State.Running {
 		return append(wrong, "dependent: "+state(&side.Container)), nil

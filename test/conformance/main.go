@@ -89,7 +89,7 @@ func program(ctx context.Context, args []string, out, log io.Writer) int {
 	flags.BoolVar(&o.markdown, "markdown", false, "print the results as a Markdown table")
 	flags.StringVar(&o.compare, "compare", "", "run nothing: print a Markdown table of earlier -json results, `NAME=FILE,NAME=FILE…`")
 	flags.Usage = func() {
-		fmt.Fprint(log, usage)
+		_, _ = io.WriteString(log, usage)
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -99,7 +99,7 @@ func program(ctx context.Context, args []string, out, log io.Writer) int {
 	}
 	choice, pattern, err := o.check(flags.Args())
 	if err != nil {
-		fmt.Fprintln(log, "conformance:", err)
+		_, _ = fmt.Fprintln(log, "conformance:", err)
 		return exitUsage
 	}
 	switch {
@@ -118,7 +118,7 @@ func program(ctx context.Context, args []string, out, log io.Writer) int {
 		}
 	}
 	if err != nil {
-		fmt.Fprintln(log, "conformance:", err)
+		_, _ = fmt.Fprintln(log, "conformance:", err)
 		return exitBroken
 	}
 	return exitClean

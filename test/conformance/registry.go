@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	cerrdefs "github.com/containerd/errdefs"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/moby/moby/client"
 
@@ -136,8 +137,11 @@ func (s *suite) placeIndex(ctx context.Context, m move) (*subject, error) {
 // renewedIndex asks for the new image by what is in it.
 func (s *suite) renewedIndex(ctx context.Context, sub *subject) ([]string, error) {
 	res, err := s.api.ContainerInspect(ctx, sub.name, client.ContainerInspectOptions{})
-	if err != nil {
+	if cerrdefs.IsNotFound(err) {
 		return []string{gone}, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	if !res.Container.State.Running {
 		return []string{state(&res.Container)}, nil

@@ -45,13 +45,13 @@ func (r report) exitCode() int {
 
 func (r report) table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "GROUP\tCASE\tRESULT\tDETAIL")
+	_, _ = fmt.Fprintln(w, "GROUP\tCASE\tRESULT\tDETAIL")
 	for _, one := range r.Results {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", one.Group, one.Case, one.Result, one.Detail)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", one.Group, one.Case, one.Result, one.Detail)
 	}
 	fmt.Fprintln(w)
 	for _, line := range r.summary() {
-		fmt.Fprintln(w, strings.Join(line, "\t"))
+		_, _ = fmt.Fprintln(w, strings.Join(line, "\t"))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -66,7 +66,7 @@ func list(out io.Writer, pattern *regexp.Regexp) {
 	for _, g := range groups() {
 		for _, t := range g.trials {
 			if picked[g.name][t.name] {
-				fmt.Fprintf(out, "%s/%s\n\t%s\n", g.name, t.name, t.must)
+				_, _ = fmt.Fprintf(out, "%s/%s\n\t%s\n", g.name, t.name, t.must)
 			}
 		}
 	}
@@ -158,7 +158,7 @@ func (s *suite) judge(ctx context.Context, lane []group, picked map[string]map[s
 			return nil, fmt.Errorf("%s: %w", g.name, err)
 		}
 		all[g.name] = verdicts
-		fmt.Fprintf(log, "conformance: %s: %d cases, %d s\n", g.name, len(picked[g.name]), int(time.Since(began).Seconds()))
+		_, _ = fmt.Fprintf(log, "conformance: %s: %d cases, %d s\n", g.name, len(picked[g.name]), int(time.Since(began).Seconds()))
 	}
 	return all, s.clear(ctx)
 }
