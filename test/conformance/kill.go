@@ -69,7 +69,7 @@ func strikes() []strike {
 	health.Interval = 500 * time.Millisecond
 	app := shape{
 		old: testbed.ImageOptions{Payload: "old", Cmd: ready, Healthcheck: health}, new: testbed.ImageOptions{Payload: "new", Cmd: ready, Healthcheck: health},
-		args: strings.Fields("--restart always -v {name}-v:/v --network {name}-net --ip 10.89.{n}.9 --network-alias web -p 127.0.0.1:188{n}:80 -h mine -e MINE=1"),
+		args: strings.Fields("--restart always -v {name}-v:/v --network {name}-net --ip 10.89.{n}.9 --network-alias web -p 127.0.0.1:188{n}:80 -e MINE=1"),
 		prep: []string{"network create --subnet 10.89.{n}.0/24 {name}-net"}, data: []string{"/v"},
 	}
 	removed := app

@@ -49,7 +49,7 @@ func (r report) table(out io.Writer) error {
 	for _, one := range r.Results {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", one.Group, one.Case, one.Result, one.Detail)
 	}
-	fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(w)
 	for _, line := range r.summary() {
 		_, _ = fmt.Fprintln(w, strings.Join(line, "\t"))
 	}
