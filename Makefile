@@ -48,6 +48,16 @@ campaign: ## kill the program and its engine everywhere in an update; see doc/re
 	go run ./test/testbed/cmd/testbed install
 	WATCHDOCKER_CAMPAIGN=whole go test -tags $(TAGS) -run 'TestKilledAnywhere|TestItReplacesItselfWhateverIsKilled' -v -count=1 -timeout 60m ./test/campaign ./test/image
 
+.PHONY: conformance
+conformance: export UPDATER ?= watch-docker update -all
+conformance: build ## judge an updater, UPDATER='watch-docker update -all' ENGINE=newest; see doc/reliability.md
+	go run ./test/testbed/cmd/testbed install $(if $(filter newest,$(ENGINE)),-newest)
+	PATH="$(CURDIR)/bin:$$PATH" go run ./test/conformance -updater "$$UPDATER" -engine '$(or $(ENGINE),oldest)' $(ARGS)
+
+.PHONY: watchtower
+watchtower: ## build bin/watchtower, Watchtower 1.7.1, to compare with
+	install -D "$$(go run ./test/testbed/cmd/testbed watchtower)" bin/watchtower
+
 .PHONY: check
 check: ## format, vet, lint, import rules, module file, generated files
 	@unformatted=$$(gofmt -l cmd internal test); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

@@ -107,11 +107,15 @@ func (c *Client) Remove(ctx context.Context, id string, o RemoveOptions) error {
 }
 
 // SetRestartPolicy changes the policy of a container, running or not. The
-// engine refuses one other than "no" for a container with --rm.
+// engine refuses one other than "no" for a container with --rm. An empty one
+// is what a create without any leaves; a container that has it keeps it.
 func (c *Client) SetRestartPolicy(ctx context.Context, id string, p RestartPolicy) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	if p.Name == "" {
+		if s, err := c.Inspect(ctx, id); err != nil || s.RestartPolicy.Name == "" {
+			return err
+		}
 		p.Name = "no" // the engine takes an empty name for "leave it as it is"
 	}
 	policy := &container.RestartPolicy{Name: container.RestartPolicyMode(p.Name), MaximumRetryCount: p.MaxRetries}

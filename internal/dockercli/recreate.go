@@ -25,7 +25,7 @@ type CreateOptions struct {
 	// ImageID, if set, is what Image must name: when it names another image
 	// (somebody moved the tag), nothing remains and the error is ErrImageMoved.
 	ImageID string
-	// RestartPolicyNo creates it with the policy "no", for the time of a swap;
+	// RestartPolicyNo creates it with a policy that never restarts, for the time of a swap;
 	// SetRestartPolicy gives it the blueprint's afterwards.
 	RestartPolicyNo bool
 	// Replace names containers that were recreated: old id (or name) to new
@@ -216,7 +216,8 @@ func adaptHost(host fields, o CreateOptions) {
 		}
 		write(host, "VolumesFrom", from)
 	}
-	if o.RestartPolicyNo {
+	// A container made without any policy restarts no more than one with "no".
+	if policy := read[RestartPolicy](host, "RestartPolicy"); o.RestartPolicyNo && policy.Name != "" {
 		write(host, "RestartPolicy", map[string]any{"Name": "no", "MaximumRetryCount": 0})
 	}
 	// An engine may hold both from a time when it accepted them together, and obeys the first.

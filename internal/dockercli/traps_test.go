@@ -1,6 +1,7 @@
 package dockercli_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -189,6 +190,18 @@ func TestRestartPolicyCanWait(t *testing.T) {
 	w.must(w.client.SetRestartPolicy(t.Context(), made, b.RestartPolicy))
 	if p := w.state(made).RestartPolicy; p.Name != "always" {
 		t.Errorf("policy %+v", p)
+	}
+}
+
+// TestNoRestartPolicyStaysNone: clients that name no policy leave it empty
+// on older engines, which isn't "no" in an inspect.
+func TestNoRestartPolicyStaysNone(t *testing.T) {
+	w, ref := simple(t)
+	b := w.blueprint(w.post(w.bed.Name("old"), fmt.Sprintf(`{"Image":%q}`, ref)))
+	made := w.create(b, dockercli.CreateOptions{Name: w.bed.Name("new"), RestartPolicyNo: true})
+	w.must(w.client.SetRestartPolicy(t.Context(), made, b.RestartPolicy))
+	if p := w.state(made).RestartPolicy; p != b.RestartPolicy || p.Restarts(1) {
+		t.Errorf("policy %+v; was %+v", p, b.RestartPolicy)
 	}
 }
 

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
-)
 
-const (
-	watchtowerModule  = "github.com/containrrr/watchtower"
-	watchtowerVersion = "v1.7.1"
+	"github.com/watch-docker/watch-docker/test/testbed"
 )
 
 // watchtowerProgram is what WATCHTOWER names, or Watchtower built from its module.
@@ -19,19 +15,11 @@ func watchtowerProgram(b *testing.B) string {
 	if path := os.Getenv("WATCHTOWER"); path != "" {
 		return path
 	}
-	dir := b.TempDir()
-	// `go install` looks for the module's newest version, too, and proxies may lack it.
-	mod := "module bench.invalid/watchtower\n\ngo 1.24\n\nrequire " + watchtowerModule + " " + watchtowerVersion + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o600); err != nil {
-		b.Fatal(err)
+	path, err := testbed.Watchtower(b.Context(), b.Output())
+	if err != nil {
+		b.Fatalf("build Watchtower (or name one by WATCHTOWER): %v", err)
 	}
-	cmd := exec.CommandContext(b.Context(), "go", "build", "-mod=mod", "-o", "watchtower", watchtowerModule)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("build Watchtower (or name one by WATCHTOWER): %v\n%s", err, out)
-	}
-	return filepath.Join(dir, "watchtower")
+	return path
 }
 
 // watchtower lets Watchtower update the site's containers, once, from the

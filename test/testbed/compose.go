@@ -29,7 +29,7 @@ const (
 func composePlugin(ctx context.Context, log io.Writer) (string, error) {
 	flags := []string{"-ldflags", "-s -w -X " + composeModule + "/internal.Version=" + composeVersion}
 	dir, err := binaries(ctx, log, "compose-"+composeVersion, []program{
-		{composeName, composeModule, composeVersion, composeModule + "/cmd", flags, []string{"CGO_ENABLED=0"}},
+		{composeName, composeModule, composeVersion, composeModule + "/cmd", flags, []string{"CGO_ENABLED=0"}, false},
 	}, nil)
 	return filepath.Join(dir, composeName), err
 }

@@ -29,6 +29,9 @@ type program struct {
 	pkg     string
 	flags   []string
 	env     []string
+	// listless: `go get` asks for the module's versions, and proxies may not
+	// have their list. It is required by a go.mod that is written for it.
+	listless bool
 }
 
 func newestPrograms() []program {
@@ -36,9 +39,9 @@ func newestPrograms() []program {
 	moby := []string{"-tags", "exclude_graphdriver_btrfs exclude_graphdriver_zfs exclude_disk_quota no_systemd",
 		"-ldflags", "-s -w -X " + mobyModule + "/dockerversion.Version=" + strings.TrimPrefix(mobyVersion, "v")}
 	return []program{
-		{"runc", runcModule, runcVersion, runcModule, []string{"-tags", "seccomp", "-ldflags", "-s -w -X main.version=" + strings.TrimPrefix(runcVersion, "v")}, cgo},
-		{"docker-proxy", mobyModule, mobyVersion, mobyModule + "/cmd/docker-proxy", moby, cgo},
-		{"dockerd", mobyModule, mobyVersion, mobyModule + "/cmd/dockerd", moby, cgo},
+		{"runc", runcModule, runcVersion, runcModule, []string{"-tags", "seccomp", "-ldflags", "-s -w -X main.version=" + strings.TrimPrefix(runcVersion, "v")}, cgo, false},
+		{"docker-proxy", mobyModule, mobyVersion, mobyModule + "/cmd/docker-proxy", moby, cgo, false},
+		{"dockerd", mobyModule, mobyVersion, mobyModule + "/cmd/dockerd", moby, cgo, false},
 	}
 }
 
@@ -108,6 +111,13 @@ func (p program) build(ctx context.Context, log io.Writer, dir string) error {
 		{"mod", "init", "testbed.invalid/build"},
 		{"get", p.module + "@" + p.version, p.pkg + "@" + p.version},
 		append(append([]string{"build", "-mod=mod", "-trimpath", "-o", p.name}, p.flags...), p.pkg),
+	}
+	if p.listless {
+		mod := "module testbed.invalid/build\n\ngo 1.24\n\nrequire " + p.module + " " + p.version + "\n"
+		if err := os.WriteFile(filepath.Join(tmp, "go.mod"), []byte(mod), 0o600); err != nil {
+			return err
+		}
+		steps = steps[2:]
 	}
 	for _, args := range steps {
 		if err := p.goCommand(ctx, log, tmp, args...); err != nil {

@@ -2,6 +2,7 @@
 // Docker on, and takes them down again.
 //
 //	testbed install [-newest]       install what it needs with apt-get, build Compose
+//	testbed watchtower              build Watchtower 1.7.1 to compare with, and print its path
 //	testbed up [flags]              bring up, stay until Ctrl-C, take down
 //	testbed up -d [flags]           bring up and go to the background
 //	testbed down [-all] [ID…]       take down what `up -d` brought up
@@ -21,6 +22,7 @@ import (
 )
 
 const usage = `usage: testbed install [-newest]
+       testbed watchtower
        testbed up [-d] [-engine ENGINE] [-registries LIST] [-env FILE]
        testbed down [-all] [-env FILE] [ID…]
 
@@ -49,6 +51,13 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	switch command, rest := args[0], args[1:]; command {
 	case "install":
 		return install(ctx, rest, log)
+	case "watchtower":
+		path, err := testbed.Watchtower(ctx, log)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(out, path)
+		return err
 	case "up":
 		return up(ctx, rest, out, log)
 	case "down":
