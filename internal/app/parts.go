@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -24,7 +25,7 @@ type parts struct {
 	log      *zap.Logger
 	store    *store.Store
 	engine   *dockercli.Client
-	registry *registry.Client
+	registry atomic.Pointer[registry.Client] // a reload may replace it
 	scanner  *scanner.Scanner
 	updater  *updater.Updater
 	operator operator
@@ -41,9 +42,9 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	p.registry = p.newRegistry(cfg)
+	p.registry.Store(p.newRegistry(cfg))
 	p.scanner, err = scanner.New(ctx, scanner.Dependencies{
-		Engine: p.engine, Store: st, Settings: settings(cfg, p.registry), Logger: log,
+		Engine: p.engine, Store: st, Settings: settings(cfg, p.registry.Load()), Logger: log,
 	})
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
@@ -66,21 +67,19 @@ func (p *parts) apply(cfg *config.Config) (rescan bool) {
 	was := p.config
 	p.config = cfg
 	if !reflect.DeepEqual(was.Registry, cfg.Registry) || !reflect.DeepEqual(was.Scan, cfg.Scan) {
-		old := p.registry
-		p.registry = p.newRegistry(cfg)
-		defer old.Close()
+		defer p.registry.Swap(p.newRegistry(cfg)).Close()
 		rescan = true
 	}
 	rescan = rescan || !reflect.DeepEqual(was.Policy, cfg.Policy) || was.Docker != cfg.Docker
-	p.scanner.Apply(settings(cfg, p.registry))
+	p.scanner.Apply(settings(cfg, p.registry.Load()))
 	p.updater.Apply(updating(cfg), credentials(cfg))
 	return rescan
 }
 
 // Close takes the parts down in the reverse order.
 func (p *parts) Close() error {
-	if p.registry != nil {
-		p.registry.Close()
+	if client := p.registry.Load(); client != nil {
+		client.Close()
 	}
 	var errs []error
 	if p.engine != nil {

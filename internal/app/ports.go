@@ -179,7 +179,7 @@ func (p ports) System(ctx context.Context) (api.SystemStatus, error) {
 	} else {
 		s.Engine.Reachable, s.Engine.Version, s.Engine.APIVersion, s.Engine.OS, s.Engine.Architecture = true, v.Engine, v.API, v.OS, v.Arch
 	}
-	for _, h := range p.registry.Hosts() {
+	for _, h := range p.registry.Load().Hosts() {
 		limit := api.RateLimit{Registry: h.Host}
 		if h.PausedUntil.After(time.Now()) {
 			limit.BlockedUntil = &h.PausedUntil
