@@ -45,6 +45,9 @@ type Dependencies struct {
 	CORSOrigins []string
 	// TrustedProxies are the networks whose X-Forwarded-* count; none by default.
 	TrustedProxies []netip.Prefix
+	// AllowedDomains are the host names that passkeys may be made and used on;
+	// nil or none: the base URL's, or the request's own.
+	AllowedDomains func() []string
 	// Closing, once closed, ends the waiting of ?wait: the program is about to stop.
 	Closing <-chan struct{}
 }
