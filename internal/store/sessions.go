@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -114,8 +115,10 @@ func (s *Store) ReplaceSession(ctx context.Context, old string, x Session) error
 }
 
 // ReplaceSessions puts a session in the place of all that the user has, and
-// gives the ids of those.
-func (s *Store) ReplaceSessions(ctx context.Context, x Session) (ended []string, err error) {
+// gives the ids of those; old is the one that asks.
+//
+// Errors: ErrNoSession if that is gone.
+func (s *Store) ReplaceSessions(ctx context.Context, old string, x Session) (ended []string, err error) {
 	err = s.tx(ctx, "replace the sessions of "+x.User, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `DELETE FROM sessions WHERE user = ? RETURNING id`, x.User)
 		if err != nil {
@@ -123,6 +126,9 @@ func (s *Store) ReplaceSessions(ctx context.Context, x Session) (ended []string,
 		}
 		if ended, err = identifiers(rows); err != nil {
 			return err
+		}
+		if !slices.Contains(ended, old) {
+			return ErrNoSession
 		}
 		return addSession(ctx, tx, x)
 	})
