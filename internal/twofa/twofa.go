@@ -52,7 +52,7 @@ type Credentials interface {
 
 // Imports is the part of the store that remembers what was imported.
 type Imports interface {
-	ImportPending(ctx context.Context, user string) (pending bool, err error)
+	ImportPending(ctx context.Context, entry string) (user string, pending bool, err error)
 	ImportFactors(ctx context.Context, user string, f store.Factors, at time.Time) (imported bool, taken []string, err error)
 }
 
