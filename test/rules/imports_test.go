@@ -44,6 +44,8 @@ func only() map[string]string {
 		"github.com/danielgtaylor/huma": "api",
 		"github.com/go-resty/resty":     "registry",
 		"github.com/spf13/viper":        "config",
+		"github.com/go-webauthn/":       "twofa",
+		"github.com/pquerna/otp":        "twofa",
 	}
 }
 
