@@ -28,9 +28,10 @@ func may() map[string][]string {
 		"scheduler": {"logging"},
 		"preview":   {"image"},
 		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
+		"audit":     {"store", "logging"},
 		"auth":      {"store", "logging"},
 		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":       {"auth", "scanner", "policy", "preview", "store", "image", "logging"},
+		"api":       {"audit", "auth", "scanner", "policy", "preview", "store", "image", "logging"},
 	}
 }
 
