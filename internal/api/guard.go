@@ -180,3 +180,6 @@ func (nobody) Verify(context.Context, string) (auth.Identity, error) {
 	return auth.Identity{}, auth.ErrTokenForged
 }
 func (nobody) Logout(context.Context, string) error { return nil }
+func (nobody) Ended(context.Context, string) (<-chan struct{}, func()) {
+	return nil, func() {}
+}

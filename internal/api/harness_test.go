@@ -216,11 +216,24 @@ func (w *world) as(method, path string, options ...option) answer {
 	return w.do(method, path, append([]option{bearer(w.token)}, options...)...)
 }
 
-// roles is an Auth whose tokens are the names of roles.
-type roles struct{ api.Auth }
+// roles is an Auth whose tokens are the names of roles. Sessions end with ended.
+type roles struct {
+	api.Auth
 
-func (roles) Verify(_ context.Context, token string) (auth.Identity, error) {
-	return auth.Identity{Username: token, Role: auth.Role(token)}, nil
+	ended   chan struct{}
+	expires time.Time
+}
+
+func (r roles) Ended(context.Context, string) (ended <-chan struct{}, release func()) {
+	return r.ended, func() {}
+}
+
+func (r roles) Verify(_ context.Context, token string) (auth.Identity, error) {
+	name, role, ok := strings.Cut(token, "/") // ann/viewer, or viewer
+	if !ok {
+		role = name
+	}
+	return auth.Identity{Username: name, Role: auth.Role(role), SessionID: "of " + name, ExpiresAt: r.expires}, nil
 }
 
 // fakes are a host with three containers.

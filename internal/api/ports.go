@@ -152,6 +152,9 @@ type Auth interface {
 	// Verify errors: auth.ErrToken, wrapped by what is wrong with it.
 	Verify(ctx context.Context, token string) (auth.Identity, error)
 	Logout(ctx context.Context, sessionID string) error
+	// Ended gives a channel that is closed when the session ends, or has
+	// already. Whoever waits for it releases it.
+	Ended(ctx context.Context, sessionID string) (ended <-chan struct{}, release func())
 }
 
 // Errors of the ports; what a part's own errors come down to. Wrap them.
