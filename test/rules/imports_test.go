@@ -30,8 +30,9 @@ func may() map[string][]string {
 		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
 		"audit":     {"store", "logging"},
 		"auth":      {"store", "logging"},
+		"twofa":     {"store", "logging"},
 		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":       {"audit", "auth", "scanner", "policy", "preview", "store", "image", "logging"},
+		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging"},
 	}
 }
 
@@ -44,6 +45,8 @@ func only() map[string]string {
 		"github.com/danielgtaylor/huma": "api",
 		"github.com/go-resty/resty":     "registry",
 		"github.com/spf13/viper":        "config",
+		"github.com/go-webauthn/":       "twofa",
+		"github.com/pquerna/otp":        "twofa",
 	}
 }
 
