@@ -222,14 +222,23 @@ func (w *world) as(method, path string, options ...option) answer {
 	return w.do(method, path, append([]option{bearer(w.token)}, options...)...)
 }
 
-// roles is an Auth whose tokens are the names of roles.
+// roles is an Auth whose tokens are the names of roles, with what the token is
+// before them: "viewer", "temporary:viewer", "stale:admin", "api:admin".
 type roles struct{ api.Auth }
 
 func (roles) Verify(_ context.Context, token string) (auth.Identity, error) {
-	return auth.Identity{Username: token, Role: auth.Role(token), SessionID: token}, nil
+	kind, role, found := strings.Cut(token, ":")
+	if !found {
+		kind, role = "", token
+	}
+	id := auth.Identity{Username: token, Role: auth.Role(role), SessionID: kind, Temporary: kind == "temporary"}
+	if kind == "api" {
+		id.APIToken = "backup"
+	}
+	return id, nil
 }
 
-func (roles) IsFresh(auth.Identity) bool { return true }
+func (roles) IsFresh(id auth.Identity) bool { return id.SessionID == "" }
 
 // fakes are a host with three containers.
 type fakes struct {
