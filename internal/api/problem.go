@@ -302,6 +302,7 @@ func (p Problem) ContentType(string) string { return contentType }
 
 // write ends the request with the problem.
 func (p Problem) write(c *gin.Context) {
+	trailOf(c.Request.Context()).code = p.Code
 	body, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // strings and numbers always marshal

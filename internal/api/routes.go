@@ -40,6 +40,7 @@ func (s *server) routes(r *routes) {
 
 	handle(r, viewer, "GET /api/system", "getSystem", "How the program, the engine and the registries are doing", s.getSystem)
 	handle(r, administrator, "GET /api/config", "getConfig", "The configuration, secrets masked", s.getConfig)
+	handle(r, administrator, "GET /api/audit", "listAudit", "Who did what, newest first", s.listAudit)
 	handle(r, viewer, "GET /api/openapi.json", "getOpenAPI", "This document", s.getOpenAPI)
 }
 
