@@ -179,13 +179,16 @@ func TestWhereASecondFactorIsRequiredASessionWithoutOneEnds(t *testing.T) {
 func TestAnEndReachesThoseWhoWait(t *testing.T) {
 	w := newWorld(t).ann()
 	for name, end := range map[string]func(auth.Login) error{
-		"logout":         func(l auth.Login) error { return w.Logout(t.Context(), l.SessionID) },
-		"revoked":        func(l auth.Login) error { return w.EndSession(t.Context(), "ann", l.SessionID) },
-		"all of a user":  func(auth.Login) error { _, err := w.EndSessions(t.Context(), "ann"); return err },
-		"the key":        func(auth.Login) error { _, err := w.RotateKey(t.Context()); return err },
-		"the role":       func(auth.Login) error { return w.SetRole(t.Context(), "ann", auth.Administrator) },
-		"the password":   func(auth.Login) error { _, err := w.SetPassword(t.Context(), "ann", password); return err },
-		"the own factor": func(l auth.Login) error { _, err := w.FactorChanged(t.Context(), l.Identity, false, here()); return err },
+		"logout":        func(l auth.Login) error { return w.Logout(t.Context(), l.SessionID) },
+		"revoked":       func(l auth.Login) error { return w.EndSession(t.Context(), "ann", l.SessionID) },
+		"all of a user": func(auth.Login) error { _, err := w.EndSessions(t.Context(), "ann"); return err },
+		"the key":       func(auth.Login) error { _, err := w.RotateKey(t.Context()); return err },
+		"the role":      func(auth.Login) error { return w.SetRole(t.Context(), "ann", auth.Administrator) },
+		"the password":  func(auth.Login) error { _, err := w.SetPassword(t.Context(), "ann", password); return err },
+		"the own factor": func(l auth.Login) error {
+			_, err := w.FactorChanged(t.Context(), l.Identity, false, here())
+			return err
+		},
 	} {
 		login := w.signIn()
 		ended, release := w.Ended(t.Context(), login.SessionID)
