@@ -9,6 +9,7 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -30,6 +31,8 @@ type Dependencies struct {
 	Version string      // the program's
 
 	Auth       Auth
+	TwoFA      TwoFA
+	Audit      Audit // nil: none
 	Scans      Scans
 	Updates    Updates
 	Operations Operations
@@ -83,20 +86,24 @@ func New(d Dependencies) (http.Handler, error) {
 	if d.Auth == nil {
 		d.Auth = nobody{}
 	}
+	if d.Audit == nil {
+		d.Audit = unaudited{}
+	}
 	s := &server{Dependencies: d, log: d.Logger.With(logging.Component("api"))}
 	engine, err := s.engine()
 	if err != nil {
 		return nil, err
 	}
-	guarded, err := s.middlewares()
+	needs, ids := map[string]access{}, map[string]string{}
+	guarded, err := s.middlewares(ids)
 	if err != nil {
 		return nil, err
 	}
-	needs := map[string]access{}
 	engine.Use(append(guarded, s.guard(needs))...)
 	api := humagin.New(engine, s.describe())
 	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail})
 	answerHead(engine, needs)
+	maps.Copy(ids, operationIDs(api.OpenAPI()))
 	correct(api.OpenAPI())
 	s.document = sync.OnceValues(api.OpenAPI().MarshalJSON)
 	return underPath(d.BaseURL, d.Page != nil, engine), nil
@@ -121,12 +128,12 @@ func (s *server) engine() (*gin.Engine, error) {
 	return r, nil
 }
 
-func (s *server) middlewares() ([]gin.HandlerFunc, error) {
+func (s *server) middlewares(ids map[string]string) ([]gin.HandlerFunc, error) {
 	own, err := s.protectOrigin()
 	if err != nil {
 		return nil, err
 	}
-	return []gin.HandlerFunc{s.identify, accessLog(s.log), recovery(s.log), s.headers, cors(s.CORSOrigins), own, deadlines}, nil
+	return []gin.HandlerFunc{s.identify, accessLog(s.log), s.audited(ids), recovery(s.log), s.headers, cors(s.CORSOrigins), own, deadlines}, nil
 }
 
 // underPath accepts every route under the base URL's path as well as without
@@ -153,6 +160,7 @@ func underPath(base *url.URL, page bool, h http.Handler) http.Handler {
 // fail makes an error of a handler the answer, and logs what is our fault.
 func (s *server) fail(ctx context.Context, err error) error {
 	p := problemOf(err)
+	trailOf(ctx).code = p.Code
 	if p.Status == http.StatusInternalServerError {
 		s.log.Error("a request failed", zap.String("user", callerOf(ctx).Username), logging.Err(err))
 	}
