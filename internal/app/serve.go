@@ -24,6 +24,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/scheduler"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
+	"github.com/watch-docker/watch-docker/internal/webui"
 )
 
 const (
@@ -161,10 +162,14 @@ func imported(users map[string]config.TwoFAUserConfig) map[string]twofa.Imported
 }
 
 func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
+	page, err := webui.New()
+	if err != nil {
+		return err
+	}
 	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	handler, err := api.New(api.Dependencies{
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
-		Auth: s.auth, TwoFA: s.twofa, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side,
+		Auth: s.auth, TwoFA: s.twofa, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Page: page,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
 		BaseURL: cfg.Server.BaseURL, CORSOrigins: cfg.Server.CORSOrigins, TrustedProxies: cfg.Server.TrustedProxies,
