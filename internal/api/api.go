@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
@@ -51,8 +52,14 @@ type Dependencies struct {
 	// AllowedDomains are the host names that passkeys may be made and used on;
 	// nil or none: the base URL's, or the request's own.
 	AllowedDomains func() []string
-	// Closing, once closed, ends the waiting of ?wait: the program is about to stop.
+	// Closing, once closed, ends the waiting of ?wait and the sockets: the
+	// program is about to stop.
 	Closing <-chan struct{}
+	// Sockets, if there is one, counts the open WebSockets: net/http doesn't
+	// wait for them when it stops.
+	Sockets *sync.WaitGroup
+	// PingEvery is how often a socket's peer must show that it is there; 0: 25 s.
+	PingEvery time.Duration
 }
 
 // Check is a part that must answer for the program to be of use.
@@ -67,6 +74,7 @@ type server struct {
 
 	log      *zap.Logger
 	document func() ([]byte, error) // the OpenAPI document
+	sockets  sockets
 }
 
 // New builds the handler of all routes.
@@ -92,7 +100,7 @@ func New(d Dependencies) (http.Handler, error) {
 	}
 	engine.Use(append(guarded, s.guard(needs))...)
 	api := humagin.New(engine, s.describe())
-	s.routes(&routes{api: api, needs: needs, fail: s.fail})
+	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail})
 	answerHead(engine, needs)
 	maps.Copy(ids, operationIDs(api.OpenAPI()))
 	correct(api.OpenAPI())

@@ -222,16 +222,30 @@ func (w *world) as(method, path string, options ...option) answer {
 	return w.do(method, path, append([]option{bearer(w.token)}, options...)...)
 }
 
-// roles is an Auth whose tokens are the names of roles, with what the token is
-// before them: "viewer", "temporary:viewer", "stale:admin", "api:admin".
-type roles struct{ api.Auth }
+// roles is an Auth whose tokens are the names of roles, with whose or what the
+// token is before them: "viewer", "ann/viewer", "temporary:viewer",
+// "stale:admin", "api:admin". Sessions end with ended.
+type roles struct {
+	api.Auth
 
-func (roles) Verify(_ context.Context, token string) (auth.Identity, error) {
-	kind, role, found := strings.Cut(token, ":")
+	ended   chan struct{}
+	expires time.Time
+}
+
+func (r roles) Ended(context.Context, string) (ended <-chan struct{}, release func()) {
+	return r.ended, func() {}
+}
+
+func (r roles) Verify(_ context.Context, token string) (auth.Identity, error) {
+	kind, rest, found := strings.Cut(token, ":")
 	if !found {
-		kind, role = "", token
+		kind, rest = "", token
 	}
-	id := auth.Identity{Username: token, Role: auth.Role(role), SessionID: kind, Temporary: kind == "temporary"}
+	name, role, ok := strings.Cut(rest, "/")
+	if !ok {
+		role = name
+	}
+	id := auth.Identity{Username: name, Role: auth.Role(role), SessionID: kind, Temporary: kind == "temporary", ExpiresAt: r.expires}
 	if kind == "api" {
 		id.APIToken = "backup"
 	}

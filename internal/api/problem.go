@@ -71,6 +71,8 @@ const (
 	CodeTooManyAttempts  = "too_many_attempts"
 	CodeOverloaded       = "overloaded"
 	CodeCrossOrigin      = "cross_origin"
+	CodeNoHandshake      = "websocket_expected"
+	CodeTooManySockets   = "too_many_sockets"
 	CodeValidation       = "validation_failed"
 	CodeTooLarge         = "body_too_large"
 	CodeMediaType        = "unsupported_media_type"
