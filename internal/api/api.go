@@ -87,6 +87,7 @@ func New(d Dependencies) (http.Handler, error) {
 	engine.Use(append(guarded, s.guard(needs))...)
 	api := humagin.New(engine, s.describe())
 	s.routes(&routes{api: api, needs: needs, fail: s.fail})
+	answerHead(engine, needs)
 	correct(api.OpenAPI())
 	s.document = sync.OnceValues(api.OpenAPI().MarshalJSON)
 	return underPath(d.BaseURL, engine), nil
@@ -118,7 +119,7 @@ func (s *server) middlewares() ([]gin.HandlerFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []gin.HandlerFunc{s.identify, accessLog(s.log), recovery(s.log), headers, cors(s.CORSOrigins), own, deadlines}, nil
+	return []gin.HandlerFunc{s.identify, accessLog(s.log), recovery(s.log), s.headers, cors(s.CORSOrigins), own, deadlines}, nil
 }
 
 // underPath accepts every route under the base URL's path as well as without

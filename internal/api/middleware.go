@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -51,15 +52,35 @@ func recovery(log *zap.Logger) gin.HandlerFunc {
 }
 
 // headers are what every answer carries.
-func headers(c *gin.Context) {
+func (s *server) headers(c *gin.Context) {
 	h := c.Writer.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Origin-Agent-Cluster", "?1")
+	h.Set("Permissions-Policy", permissions)
 	h.Set("Cache-Control", "no-store")
+	if s.ownsHost(c.Request) {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
 	c.Next()
+}
+
+// permissions are for what our page does: passkeys and copying. It asks for
+// nothing else, and no frame or script in it is to.
+const permissions = "publickey-credentials-create=(self), publickey-credentials-get=(self), clipboard-write=(self), " +
+	"camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=(), serial=(), hid=(), bluetooth=()"
+
+// ownsHost reports whether the whole host name is ours: over TLS, on the usual
+// port. A promise of TLS counts for all ports of a host (RFC 6797, 8.3), so
+// one made on port 8443 would break the plain services beside us.
+func (s *server) ownsHost(r *http.Request) bool {
+	at, ok := s.requested(r)
+	_, port, _ := strings.Cut(at.host, ":")
+	return ok && at.scheme == "https" && port == "" && !isIP(at.domain())
 }
 
 // deadlines lifts the limit on reading the body once it is read. huma sets one

@@ -50,6 +50,71 @@ func TestAPageOfAnotherOriginChangesNothingByCookie(t *testing.T) {
 	}
 }
 
+// A page is ours by scheme, host and port, however a proxy writes the Host
+// header; without Sec-Fetch-Site (plain HTTP, old browsers) as well as with it.
+func TestOurOwnOriginIsExact(t *testing.T) {
+	type request struct{ host, proto, forwarded, site, origin string }
+	for name, c := range map[string]struct {
+		change func(*api.Dependencies)
+		request
+		passes bool
+	}{
+		"plain, direct":                  {nil, request{host: "nas:8080", origin: "http://nas:8080"}, true},
+		"another scheme":                 {nil, request{host: "nas:8080", origin: "https://nas:8080"}, false},
+		"another scheme, said":           {nil, request{host: "nas:8080", origin: "https://nas:8080", site: "cross-site"}, false},
+		"another port":                   {nil, request{host: "nas:8080", origin: "http://nas:8081"}, false},
+		"another port, said":             {nil, request{host: "nas:8080", origin: "http://nas:8081", site: "same-site"}, false},
+		"no port":                        {nil, request{host: "nas:8080", origin: "http://nas"}, false},
+		"the usual port, left out":       {nil, request{host: "nas:80", origin: "http://nas"}, true},
+		"a sibling subdomain":            {nil, request{host: "watch.example", origin: "http://evil.example"}, false},
+		"a sibling subdomain, said":      {nil, request{host: "watch.example", origin: "http://blog.watch.example", site: "same-site"}, false},
+		"null":                           {nil, request{host: "watch.example", origin: "null"}, false},
+		"null, said to be ours":          {nil, request{host: "watch.example", origin: "null", site: "same-origin"}, false},
+		"null, said":                     {nil, request{host: "watch.example", origin: "null", site: "cross-site"}, false},
+		"no browser":                     {nil, request{host: "watch.example"}, true},
+		"behind a proxy":                 {behind, request{host: "10.0.0.5:8080", forwarded: "watch.example", proto: "https", origin: "https://watch.example"}, true},
+		"behind a proxy, said":           {behind, request{host: "10.0.0.5:8080", forwarded: "watch.example", proto: "https", origin: "https://watch.example", site: "same-origin"}, true},
+		"behind a proxy, plain":          {behind, request{host: "10.0.0.5:8080", forwarded: "watch.example", proto: "https", origin: "http://watch.example"}, false},
+		"behind a proxy, its inner name": {behind, request{host: "10.0.0.5:8080", forwarded: "watch.example", proto: "https", origin: "http://10.0.0.5:8080"}, false},
+		"behind a proxy, sibling":        {behind, request{host: "10.0.0.5:8080", forwarded: "watch.example", proto: "https", origin: "https://evil.example", site: "same-site"}, false},
+		"not a trusted proxy":            {nil, request{host: "10.0.0.5:8080", forwarded: "watch.example", proto: "https", origin: "https://watch.example"}, false},
+		"not a trusted proxy, said":      {nil, request{host: "10.0.0.5:8080", forwarded: "watch.example", proto: "https", origin: "https://watch.example", site: "same-origin"}, true},
+		"by the public URL":              {public, request{host: "10.0.0.5:8080", origin: "https://watch.example"}, true},
+		"by the public URL, plain":       {public, request{host: "watch.example", origin: "http://watch.example"}, false},
+		"by the public URL, other port":  {public, request{host: "watch.example", origin: "https://watch.example:444"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			change := c.change
+			if change == nil {
+				change = func(*api.Dependencies) {}
+			}
+			w := newWorld(t, change)
+			options := []option{raw(`{"username":"a","password":"b"}`), func(r *http.Request) { r.Host = c.host }}
+			for name, value := range map[string]string{"X-Forwarded-Host": c.forwarded, "X-Forwarded-Proto": c.proto, "Sec-Fetch-Site": c.site, "Origin": c.origin} {
+				if value != "" {
+					options = append(options, header(name, value))
+				}
+			}
+			a := w.do("POST", "/api/v1/auth/login", options...)
+			if c.passes {
+				a.is(http.StatusUnauthorized, "bad_credentials")
+				return
+			}
+			a.is(http.StatusForbidden, "cross_origin")
+			for _, setting := range []string{"server.baseURL", "server.trustedProxies", "server.corsOrigins"} {
+				if !strings.Contains(a.text, setting) {
+					t.Errorf("%s isn't named: %s", setting, a)
+				}
+			}
+			// Credentials that a browser adds by itself, for a proxy's sake, prove nothing.
+			w.do("POST", "/api/v1/auth/login", append(options, header("Authorization", "Basic YTpi"))...).is(http.StatusForbidden, "cross_origin")
+		})
+	}
+}
+
+func behind(d *api.Dependencies) { d.TrustedProxies = prefixes("127.0.0.0/8") }
+func public(d *api.Dependencies) { d.BaseURL = parse("https://watch.example") }
+
 func TestCORSIsForTheListedOriginsExactly(t *testing.T) {
 	w := newWorld(t, func(d *api.Dependencies) { d.Auth, d.CORSOrigins = roles{}, []string{friend} })
 	preflight := func(origin string) answer {
@@ -86,10 +151,27 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 		for name, want := range map[string]string{
 			"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
 			"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'", "Cross-Origin-Resource-Policy": "same-origin",
+			"Cross-Origin-Opener-Policy": "same-origin", "Origin-Agent-Cluster": "?1", "Strict-Transport-Security": "",
 		} {
 			if h.Get(name) != want {
 				t.Errorf("%s: %s is %q", path, name, h.Get(name))
 			}
+		}
+	}
+}
+
+func TestTLSIsPromisedForAHostThatIsOursAlone(t *testing.T) {
+	w := newWorld(t, behind)
+	for at, want := range map[string]bool{
+		"https://watch.example": true, "https://watch.example:8443": false, "http://watch.example": false, "https://192.0.2.1": false, "https://[2001:db8::1]": false,
+	} {
+		scheme, host, _ := strings.Cut(at, "://")
+		h := w.do("GET", "/healthz", header("X-Forwarded-Proto", scheme), header("X-Forwarded-Host", host)).header
+		if got := h.Get("Strict-Transport-Security"); (got != "") != want {
+			t.Errorf("%s: %q", at, got)
+		}
+		if p := h.Get("Permissions-Policy"); !strings.Contains(p, "publickey-credentials-get=(self)") || !strings.Contains(p, "camera=()") {
+			t.Errorf("Permissions-Policy: %q", p)
 		}
 	}
 }

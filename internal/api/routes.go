@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
 )
@@ -105,4 +106,15 @@ func tag(path string) string {
 		return "operations"
 	}
 	return first
+}
+
+// answerHead gives each GET route its HEAD, with the same role: net/http sends
+// the headers and leaves the body out (RFC 9110, 9.3.2).
+func answerHead(engine *gin.Engine, needs map[string]access) {
+	for _, r := range engine.Routes() {
+		if r.Method == http.MethodGet {
+			engine.HEAD(r.Path, r.HandlerFunc)
+			needs[http.MethodHead+" "+r.Path] = needs[http.MethodGet+" "+r.Path]
+		}
+	}
 }

@@ -42,12 +42,17 @@ func mayCall() map[string]string {
 	}
 }
 
-// walk gives the routes that the router has, as the document writes them.
+// walk gives the routes that the router has, as the document writes them; the
+// HEAD of a GET route goes without saying.
 func (w *world) walk() []string {
 	var all []string
 	for _, r := range w.router {
 		all = append(all, r.Method+" "+strings.ReplaceAll(r.Path, ":id", "{id}"))
 	}
+	all = slices.DeleteFunc(all, func(route string) bool {
+		path, isHead := strings.CutPrefix(route, "HEAD ")
+		return isHead && slices.Contains(all, "GET "+path)
+	})
 	slices.Sort(all)
 	return all
 }
@@ -108,6 +113,19 @@ func TestARoleReachesWhatIsItsOwnAndNoMore(t *testing.T) {
 			}
 		}
 		w.do(method, path, bearer("emperor")).is(http.StatusForbidden, "forbidden")
+	}
+	for route, need := range mayCall() {
+		path, isGet := strings.CutPrefix(route, "GET ")
+		if !isGet {
+			continue
+		}
+		path = strings.ReplaceAll(path, "{id}", "web")
+		for _, role := range order {
+			get, head := w.do("GET", path, bearer(role)), w.do("HEAD", path, bearer(role))
+			if head.status != get.status || head.text != "" || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
+				t.Errorf("HEAD %s (%s) as %s: %s %v; GET: %s", path, need, role, head, head.header, get)
+			}
+		}
 	}
 	w.do("DELETE", "/api/containers/web?volumes=true", bearer("operator")).is(http.StatusForbidden, "forbidden")
 	if a := w.do("DELETE", "/api/containers/web?volumes=true", bearer("administrator")); a.status != http.StatusNoContent {

@@ -56,7 +56,7 @@ func (w *world) restart() {
 	core, log := observer.New(zap.DebugLevel)
 	w.log = log
 	var err error
-	w.Service, err = auth.New(auth.Dependencies{Store: w.store, StateFolder: w.folder, Logger: zap.New(core), Now: w.now})
+	w.Service, err = auth.New(w.t.Context(), auth.Dependencies{Store: w.store, StateFolder: w.folder, Logger: zap.New(core), Now: w.now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -83,13 +83,13 @@ func (w *world) ann() *world {
 }
 
 func (w *world) login(name, password string) (auth.Login, error) {
-	return w.Login(w.t.Context(), auth.LoginRequest{Username: name, Password: password, Address: "192.0.2.1", Device: "test"})
+	return w.Login(w.t.Context(), auth.LoginRequest{Username: name, Password: password, Client: auth.Client{Address: "192.0.2.1", Device: "test"}})
 }
 
 func TestTheFirstUserIsMadeOnce(t *testing.T) {
 	w := newWorld(t).ann()
 	u, err := w.store.User(t.Context(), "ann")
-	if err != nil || u.Role != "administrator" || !regexp.MustCompile(`^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$`).MatchString(u.PasswordHash) {
+	if err != nil || u.Role != "admin" || !regexp.MustCompile(`^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$`).MatchString(u.PasswordHash) {
 		t.Errorf("%+v, %v", u, err)
 	}
 	for name, c := range map[string]struct{ user, password, warning string }{
@@ -119,7 +119,8 @@ func TestWithoutAnyUserItSaysHowToMakeOne(t *testing.T) {
 	if err := w.FirstUser(t.Context(), "", ""); err != nil {
 		t.Fatal(err)
 	}
-	if all := w.log.All(); len(all) != 1 || !strings.Contains(all[0].Message, "USER_NAME") {
+	all := w.log.All()
+	if len(all) != 1 || !strings.Contains(all[0].Message, "USER_NAME") || len(fmt.Sprint(all[0].ContextMap()["setupToken"])) < 40 {
 		t.Error(all)
 	}
 }
@@ -191,7 +192,7 @@ func TestAnUnknownUserCostsTheSameHash(t *testing.T) {
 func TestFewPasswordsAreHashedAtOnceAndNobodyWaitsForEver(t *testing.T) {
 	folder := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		s, err := auth.New(auth.Dependencies{Store: empty{}, StateFolder: folder})
+		s, err := auth.New(t.Context(), auth.Dependencies{Store: empty{}, StateFolder: folder})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -225,13 +226,14 @@ func TestFewPasswordsAreHashedAtOnceAndNobodyWaitsForEver(t *testing.T) {
 type empty struct{ auth.Store }
 
 func (empty) User(context.Context, string) (store.User, error) { return store.User{}, store.ErrNoUser }
+func (empty) Guesses(context.Context) ([]store.Guesses, error) { return nil, nil }
 
 func TestALoginThatIsGivenUpDoesNotCount(t *testing.T) {
 	w := newWorld(t).ann()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 20 {
-		if _, err := w.Login(ctx, auth.LoginRequest{Username: "ann", Password: "x", Address: "192.0.2.1"}); !errors.Is(err, context.Canceled) {
+		if _, err := w.Login(ctx, auth.LoginRequest{Username: "ann", Password: "x", Client: auth.Client{Address: "192.0.2.1"}}); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 	}
@@ -305,7 +307,7 @@ func TestTheKeyIsMadeOnceAndForItsOwnerAlone(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	try := func() error {
-		_, err := auth.New(auth.Dependencies{Store: w.store, StateFolder: w.folder})
+		_, err := auth.New(t.Context(), auth.Dependencies{Store: w.store, StateFolder: w.folder})
 		return err
 	}
 	for name, c := range map[string]struct {
@@ -324,7 +326,7 @@ func TestTheKeyIsMadeOnceAndForItsOwnerAlone(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := auth.New(auth.Dependencies{StateFolder: filepath.Join(w.folder, "none")}); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, auth.ErrKey) {
+	if _, err := auth.New(t.Context(), auth.Dependencies{Store: w.store, StateFolder: filepath.Join(w.folder, "none")}); !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, auth.ErrKey) {
 		t.Errorf("no folder: %v", err)
 	}
 }
@@ -337,7 +339,7 @@ func TestSeveralThatMakeTheKeyAtOnceAgreeOnIt(t *testing.T) {
 	for i := range services {
 		wg.Go(func() {
 			var err error
-			if services[i], err = auth.New(auth.Dependencies{Store: w.store, StateFolder: folder, Now: w.now}); err != nil {
+			if services[i], err = auth.New(t.Context(), auth.Dependencies{Store: w.store, StateFolder: folder, Now: w.now}); err != nil {
 				t.Error(err)
 			}
 		})

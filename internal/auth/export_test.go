@@ -1,6 +1,9 @@
 package auth
 
-import "sync/atomic"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // CountHashes counts from now on how often a password is hashed, and by what.
 func (s *Service) CountHashes(n *atomic.Int64) {
@@ -25,18 +28,21 @@ func (s *Service) BlockHashes(until <-chan struct{}, running, most *atomic.Int64
 	}
 }
 
-// Remembered is how many accounts and addresses are being slowed.
+// Remembered is how many accounts, networks and devices are being slowed.
 func (s *Service) Remembered() int {
-	s.attempts.mu.Lock()
-	defer s.attempts.mu.Unlock()
-	return len(s.attempts.tries)
+	s.guesses.mu.Lock()
+	defer s.guesses.mu.Unlock()
+	return len(s.guesses.tries)
 }
 
 // Attempt is a login whose password is wrong, without the hashing.
 func (s *Service) Attempt(account, address string) error {
-	_, err := s.attempts.begin(account, address)
+	_, err := s.guesses.begin(GuessRequest{Kind: GuessPassword, Account: account, Address: address})
 	return err
 }
+
+// Save is what Run does every second.
+func (s *Service) Save(ctx context.Context) { s.save(ctx) }
 
 const (
 	HashesAtOnce   = hashesAtOnce

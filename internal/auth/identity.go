@@ -7,9 +7,9 @@ type Role string
 
 // The roles.
 const (
-	Viewer        Role = "viewer"        // sees
-	Operator      Role = "operator"      // acts on containers and images
-	Administrator Role = "administrator" // may do all
+	Viewer        Role = "viewer"   // sees
+	Operator      Role = "operator" // acts on containers and images
+	Administrator Role = "admin"    // may do all
 )
 
 // Covers reports whether somebody with role r may do what needs the other. A
@@ -34,7 +34,16 @@ func (r Role) rank() int {
 type Identity struct {
 	Username      string
 	Role          Role
-	SessionID     string
+	SessionID     string // or the API token's id
 	ExpiresAt     time.Time
 	TwoFAVerified bool
+	Temporary     bool      // the second factor is still missing
+	HasFactor     bool      // the user has one, of any kind
+	ElevatedUntil time.Time // how long the last proof counts as fresh
+	APIToken      string    // the API token's name; "" for a session
+}
+
+// Fresh reports whether the user has proved to be there of late.
+func (i Identity) Fresh(now time.Time) bool {
+	return i.APIToken == "" && !i.Temporary && now.Before(i.ElevatedUntil)
 }

@@ -58,29 +58,52 @@ func readKey(file string) ([]byte, error) {
 	return key, nil
 }
 
+// replaceKey makes a new key in place of the one that is there.
+func replaceKey(folder string) ([]byte, error) {
+	file := filepath.Join(folder, KeyFile)
+	name, err := writeKey(folder)
+	if err == nil {
+		defer os.Remove(name) //nolint:errcheck // gone after a rename
+		err = os.Rename(name, file)
+	}
+	if err = errors.Join(err, syncFolder(folder)); err != nil {
+		return nil, fmt.Errorf("%w: replace %s: %w", ErrKey, file, err)
+	}
+	return readKey(file)
+}
+
 // makeKey puts a whole key in place at once: a crash leaves none or all of it,
 // and a key that somebody else has put there meanwhile stays.
 func makeKey(folder, file string) error {
-	var key [keySize]byte
-	_, _ = rand.Read(key[:])                          // never fails (crypto/rand)
-	f, err := os.CreateTemp(folder, "."+KeyFile+"-*") // 0600
+	name, err := writeKey(folder)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) //nolint:errcheck // gone after a rename
-	_, err = f.Write(key[:])
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	err = os.Link(f.Name(), file)
+	defer os.Remove(name) //nolint:errcheck // gone after a rename
+	err = os.Link(name, file)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return syncFolder(folder)
 	}
 	// No hard links on this file system; the state folder has one owner anyway.
-	if err := os.Rename(f.Name(), file); err != nil {
+	if err := os.Rename(name, file); err != nil {
 		return err
 	}
 	return syncFolder(folder)
+}
+
+// writeKey writes a new key into a file of its own.
+func writeKey(folder string) (name string, err error) {
+	var key [keySize]byte
+	_, _ = rand.Read(key[:])                          // never fails (crypto/rand)
+	f, err := os.CreateTemp(folder, "."+KeyFile+"-*") // 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(key[:])
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
 // syncFolder makes the file's name as lasting as its content. Windows and some

@@ -26,8 +26,9 @@ const (
 
 // What a new user must be.
 var (
-	ErrName     = fmt.Errorf("a user name (USER_NAME) has 1 to %d printable characters, and no space at its ends", LongestName)
-	ErrPassword = fmt.Errorf("a password (USER_PASSWORD) has %d to %d characters", ShortestPassword, LongestPassword)
+	ErrName     = fmt.Errorf("a user name has 1 to %d printable characters, and no space at its ends", LongestName)
+	ErrPassword = fmt.Errorf("a password has %d to %d characters, is none of the commonest, and isn't the user's name", ShortestPassword, LongestPassword)
+	ErrRole     = errors.New("a role is viewer, operator or admin")
 )
 
 // argon2id as the OWASP Password Storage Cheat Sheet has it: 19 MiB, two
@@ -41,7 +42,9 @@ const (
 )
 
 const (
-	// hashesAtOnce bounds the memory that logins can take: two times 19 MiB.
+	// hashesAtOnce bounds the memory that logins can take: two times 19 MiB,
+	// and once more for devices that are known, so that a flood of strangers
+	// doesn't hold everybody up.
 	hashesAtOnce = 2
 	// hashPatience is how long a login waits for its turn.
 	hashPatience = 5 * time.Second
@@ -50,6 +53,7 @@ const (
 // passwords hashes them, a few at a time.
 type passwords struct {
 	turns   chan struct{}
+	known   chan struct{} // for devices that are known
 	running atomic.Int64
 	nobodys string // the hash of no password at all
 	derive  func(password, salt []byte, time, memory uint32, threads uint8, keyLen uint32) []byte
@@ -59,12 +63,13 @@ func newPasswords() *passwords {
 	var random [saltSize + hashSize]byte
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
 	p := phc{memory: argonMemory, time: argonTime, lanes: argonLanes, salt: random[:saltSize], hash: random[saltSize:]}
-	return &passwords{turns: make(chan struct{}, hashesAtOnce), nobodys: p.String(), derive: argon2.IDKey}
+	return &passwords{turns: make(chan struct{}, hashesAtOnce), known: make(chan struct{}, 1), nobodys: p.String(), derive: argon2.IDKey}
 }
 
-// CheckPassword says whether a new password may be one.
-func CheckPassword(password string) error {
-	if n := utf8.RuneCountInString(password); n < ShortestPassword || n > LongestPassword || !utf8.ValidString(password) {
+// CheckPassword says whether a new password of the user may be one.
+func CheckPassword(name, password string) error {
+	n := utf8.RuneCountInString(password)
+	if n < ShortestPassword || n > LongestPassword || !utf8.ValidString(password) || strings.EqualFold(name, password) || commonest(password) {
 		return ErrPassword
 	}
 	return nil
@@ -85,12 +90,12 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
 	made := phc{memory: argonMemory, time: argonTime, lanes: argonLanes, salt: salt[:], hash: make([]byte, hashSize)}
 	var err error
-	made.hash, err = p.run(ctx, made, password)
+	made.hash, err = p.run(ctx, made, password, true)
 	return made.String(), err
 }
 
 // matches tells whether the password is the one that was hashed.
-func (p *passwords) matches(ctx context.Context, encoded, password string) (bool, error) {
+func (p *passwords) matches(ctx context.Context, encoded, password string, known bool) (bool, error) {
 	want, err := parsePHC(encoded)
 	if err != nil {
 		return false, err
@@ -98,14 +103,18 @@ func (p *passwords) matches(ctx context.Context, encoded, password string) (bool
 	if len(password) > LongestPassword*utf8.UTFMax {
 		password = "" // can't be one; and hashing takes its time whatever is hashed
 	}
-	got, err := p.run(ctx, want, password)
+	got, err := p.run(ctx, want, password, known)
 	return err == nil && password != "" && subtle.ConstantTimeCompare(got, want.hash) == 1, err
 }
 
 // run waits for its turn.
 //
 // Errors: ErrBusy; ctx's.
-func (p *passwords) run(ctx context.Context, with phc, password string) ([]byte, error) {
+func (p *passwords) run(ctx context.Context, with phc, password string, known bool) ([]byte, error) {
+	var reserved chan struct{} // nil: never
+	if known {
+		reserved = p.known
+	}
 	patience := time.NewTimer(hashPatience)
 	defer patience.Stop()
 	p.running.Add(1)
@@ -113,6 +122,8 @@ func (p *passwords) run(ctx context.Context, with phc, password string) ([]byte,
 	select {
 	case p.turns <- struct{}{}:
 		defer func() { <-p.turns }()
+	case reserved <- struct{}{}:
+		defer func() { <-reserved }()
 	case <-patience.C:
 		return nil, ErrBusy
 	case <-ctx.Done():

@@ -29,10 +29,14 @@ var (
 	ErrTokenEnded     = fmt.Errorf("%w: its session has ended", ErrToken)
 )
 
+// ErrSecondFactor says that a session counts only with a second factor, which
+// it has not given.
+var ErrSecondFactor = errors.New("a second factor is needed first")
+
 // Claims are what a token says. Its ID (jti) is the session's.
 type Claims struct {
 	Username string `json:"username"`
-	// TwoFAVerified: a second factor was given. Nobody has one yet.
+	// TwoFAVerified: a second factor was given.
 	TwoFAVerified bool `json:"twoFAVerified"`
 	// IsTempToken: good for giving or enrolling a second factor, for nothing else.
 	IsTempToken bool `json:"isTempToken"`
@@ -41,11 +45,11 @@ type Claims struct {
 }
 
 func (s *Service) sign(session store.Session) (string, error) {
-	claims := Claims{Username: session.User, RegisteredClaims: jwt.RegisteredClaims{
+	claims := Claims{Username: session.User, TwoFAVerified: session.Verified, IsTempToken: session.Temporary, RegisteredClaims: jwt.RegisteredClaims{
 		ID: session.ID, Issuer: issuer, Subject: session.User,
 		IssuedAt: jwt.NewNumericDate(session.CreatedAt), ExpiresAt: jwt.NewNumericDate(session.ExpiresAt),
 	}}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(s.key)
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(*s.key.Load())
 	if err != nil {
 		return "", fmt.Errorf("sign a token: %w", err)
 	}
@@ -59,9 +63,9 @@ func (s *Service) parse(token string) (Claims, error) {
 		return Claims{}, ErrTokenMalformed
 	}
 	var claims Claims
-	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return s.key, nil },
+	_, err := jwt.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return *s.key.Load(), nil },
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(),
-		jwt.WithIssuer(issuer), jwt.WithStrictDecoding(), jwt.WithTimeFunc(s.now))
+		jwt.WithIssuer(issuer), jwt.WithIssuedAt(), jwt.WithStrictDecoding(), jwt.WithTimeFunc(s.now))
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return Claims{}, ErrTokenMalformed
@@ -71,8 +75,6 @@ func (s *Service) parse(token string) (Claims, error) {
 		return Claims{}, ErrTokenExpired
 	case err != nil, claims.ID == "", claims.Username == "":
 		return Claims{}, ErrTokenMalformed
-	case claims.IsTempToken: // none is given out yet, and it would reach nothing
-		return Claims{}, ErrTokenForged
 	}
 	return claims, nil
 }

@@ -8,32 +8,29 @@ import (
 	"time"
 )
 
-// What the store doesn't have.
+// What the store says about users.
 var (
-	ErrNoUser    = errors.New("no such user")
-	ErrNoSession = errors.New("no such session")
+	ErrNoUser     = errors.New("no such user")
+	ErrUserExists = errors.New("there is a user of this name already")
+	// ErrLastAdmin: without one, nobody could manage anything.
+	ErrLastAdmin = errors.New("the last administrator stays one")
 )
+
+// roleAdmin is the role that somebody must have; see auth.Administrator.
+const roleAdmin = "admin"
 
 // User is somebody who may sign in.
 type User struct {
 	Name         string
 	PasswordHash string // argon2id in PHC string form
 	Role         string
+	HasFactor    bool // a second factor of any kind; not written with the user
 	CreatedAt    time.Time
 	ChangedAt    time.Time
 }
 
-// Session is one sign-in. Its token counts only while this row is there.
-type Session struct {
-	ID         string
-	User       string
-	Role       string // the user's, as it is now; not written with the session
-	Device     string // what the client calls itself
-	Address    string
-	CreatedAt  time.Time
-	LastUsedAt time.Time
-	ExpiresAt  time.Time
-}
+const userColumns = `name, password_hash, role, created_at, changed_at,
+	EXISTS (SELECT 1 FROM totp WHERE totp.user = users.name) OR EXISTS (SELECT 1 FROM passkeys WHERE passkeys.user = users.name)`
 
 // AddFirstUser adds the user if there is none at all yet, and says whether it did.
 func (s *Store) AddFirstUser(ctx context.Context, u User) (added bool, err error) {
@@ -60,58 +57,95 @@ func (s *Store) HasUsers(ctx context.Context) (has bool, err error) {
 //
 // Errors: ErrNoUser.
 func (s *Store) User(ctx context.Context, name string) (User, error) {
-	u := User{Name: name}
-	var created, changed sql.NullString
-	err := s.db.QueryRowContext(ctx, `SELECT password_hash, role, created_at, changed_at FROM users WHERE name = ?`, name).
-		Scan(&u.PasswordHash, &u.Role, &created, &changed)
-	if errors.Is(err, sql.ErrNoRows) {
-		return User{}, fmt.Errorf("%w: %s", ErrNoUser, name)
+	all, err := s.users(ctx, `WHERE name = ?`, name)
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("%w: %s", ErrNoUser, name)
 	}
 	if err != nil {
-		return User{}, fmt.Errorf("read user %s: %w", name, err)
+		return User{}, err
 	}
-	return u, readTimes("read user "+name, timeColumn{created, &u.CreatedAt}, timeColumn{changed, &u.ChangedAt})
+	return all[0], nil
 }
 
-// AddSession puts a session in.
-func (s *Store) AddSession(ctx context.Context, x Session) error {
-	return s.exec(ctx, "add a session of "+x.User, `INSERT INTO sessions
-		(id, user, device, address, created_at, last_used_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		x.ID, x.User, x.Device, x.Address, stamp(x.CreatedAt), stamp(x.LastUsedAt), stamp(x.ExpiresAt))
+// Users gives all of them, by name.
+func (s *Store) Users(ctx context.Context) ([]User, error) {
+	return s.users(ctx, `ORDER BY name`)
 }
 
-// Session gives a session with its user's role.
+func (s *Store) users(ctx context.Context, where string, args ...any) (all []User, err error) {
+	err = s.each(ctx, "read users", func(rows *sql.Rows) error {
+		var u User
+		var created, changed sql.NullString
+		if err := rows.Scan(&u.Name, &u.PasswordHash, &u.Role, &created, &changed, &u.HasFactor); err != nil {
+			return err
+		}
+		all = append(all, u)
+		last := &all[len(all)-1]
+		return readTimes("user "+u.Name, timeColumn{created, &last.CreatedAt}, timeColumn{changed, &last.ChangedAt})
+	}, `SELECT `+userColumns+` FROM users `+where, args...)
+	return all, err
+}
+
+// AddUser adds one.
 //
-// Errors: ErrNoSession.
-func (s *Store) Session(ctx context.Context, id string) (Session, error) {
-	x := Session{ID: id}
-	var created, used, expires sql.NullString
-	err := s.db.QueryRowContext(ctx, `SELECT user, role, device, address, sessions.created_at, last_used_at, expires_at
-		FROM sessions JOIN users ON users.name = user WHERE id = ?`, id).
-		Scan(&x.User, &x.Role, &x.Device, &x.Address, &created, &used, &expires)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Session{}, ErrNoSession // its id is half a secret
+// Errors: ErrUserExists.
+func (s *Store) AddUser(ctx context.Context, u User) error {
+	n, err := s.changed(ctx, "add user "+u.Name, `INSERT INTO users (name, password_hash, role, created_at, changed_at)
+		VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, u.Name, u.PasswordHash, u.Role, stamp(u.CreatedAt), stamp(u.ChangedAt))
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: %s", ErrUserExists, u.Name)
 	}
+	return err
+}
+
+// SetPassword changes the hash of a user's password.
+//
+// Errors: ErrNoUser.
+func (s *Store) SetPassword(ctx context.Context, name, hash string) error {
+	n, err := s.changed(ctx, "change the password of "+name, `UPDATE users SET password_hash = ?, changed_at = ? WHERE name = ?`, hash, stamp(s.now()), name)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: %s", ErrNoUser, name)
+	}
+	return err
+}
+
+// isLastAdmin is true of the only administrator there is.
+const isLastAdmin = `(role = '` + roleAdmin + `' AND (SELECT COUNT(*) FROM users WHERE role = '` + roleAdmin + `') = 1)`
+
+// SetRole changes a user's role.
+//
+// Errors: ErrNoUser, ErrLastAdmin.
+func (s *Store) SetRole(ctx context.Context, name, role string) error {
+	n, err := s.changed(ctx, "change the role of "+name, `UPDATE users SET role = ?, changed_at = ?
+		WHERE name = ? AND (? = '`+roleAdmin+`' OR NOT `+isLastAdmin+`)`, role, stamp(s.now()), name, role)
+	return s.orLastAdmin(ctx, name, n, err)
+}
+
+// RemoveUser removes a user with all that belongs to it.
+//
+// Errors: ErrNoUser, ErrLastAdmin.
+func (s *Store) RemoveUser(ctx context.Context, name string) error {
+	n, err := s.changed(ctx, "remove user "+name, `DELETE FROM users WHERE name = ? AND NOT `+isLastAdmin, name)
+	return s.orLastAdmin(ctx, name, n, err)
+}
+
+func (s *Store) orLastAdmin(ctx context.Context, name string, changed int64, err error) error {
+	if err != nil || changed > 0 {
+		return err
+	}
+	if _, err := s.User(ctx, name); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", ErrLastAdmin, name)
+}
+
+// changed is exec that tells how many rows it was about.
+func (s *Store) changed(ctx context.Context, doing, statement string, args ...any) (int64, error) {
+	res, err := s.db.ExecContext(ctx, statement, args...)
 	if err != nil {
-		return Session{}, fmt.Errorf("read a session: %w", err)
+		return 0, fmt.Errorf("%s: %w", doing, err)
 	}
-	return x, readTimes("read a session of "+x.User,
-		timeColumn{created, &x.CreatedAt}, timeColumn{used, &x.LastUsedAt}, timeColumn{expires, &x.ExpiresAt})
-}
-
-// TouchSession notes that the session was used.
-func (s *Store) TouchSession(ctx context.Context, id string, at time.Time) error {
-	return s.exec(ctx, "note the use of a session", `UPDATE sessions SET last_used_at = ? WHERE id = ?`, stamp(at), id)
-}
-
-// RemoveSession ends a session; one that isn't there is no error.
-func (s *Store) RemoveSession(ctx context.Context, id string) error {
-	return s.exec(ctx, "remove a session", `DELETE FROM sessions WHERE id = ?`, id)
-}
-
-// PruneSessions removes the sessions that have expired at now.
-func (s *Store) PruneSessions(ctx context.Context, now time.Time) error {
-	return s.exec(ctx, "remove expired sessions", `DELETE FROM sessions WHERE expires_at <= ?`, stamp(now))
+	return res.RowsAffected()
 }
 
 // timeColumn is a time as it stands in the database, and where it belongs.

@@ -22,7 +22,7 @@ func TestOnlyTheFirstUserIsAddedByItself(t *testing.T) {
 	added := make(chan string, 8)
 	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		wg.Go(func() {
-			ok, err := s.AddFirstUser(ctx, store.User{Name: name, PasswordHash: "h", Role: "administrator", CreatedAt: at, ChangedAt: at})
+			ok, err := s.AddFirstUser(ctx, store.User{Name: name, PasswordHash: "h", Role: "admin", CreatedAt: at, ChangedAt: at})
 			if err != nil {
 				t.Error(err)
 			}
@@ -38,7 +38,7 @@ func TestOnlyTheFirstUserIsAddedByItself(t *testing.T) {
 	}
 	name := <-added
 	got, err := s.User(ctx, name)
-	if diff := cmp.Diff(store.User{Name: name, PasswordHash: "h", Role: "administrator", CreatedAt: at, ChangedAt: at}, got); diff != "" || err != nil {
+	if diff := cmp.Diff(store.User{Name: name, PasswordHash: "h", Role: "admin", CreatedAt: at, ChangedAt: at}, got); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
 	if _, err := s.User(ctx, "x"); !errors.Is(err, store.ErrNoUser) {

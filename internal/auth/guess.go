@@ -1,0 +1,262 @@
+package auth
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/watch-docker/watch-docker/internal/store"
+)
+
+// GuessKind is what a guess is at.
+type GuessKind string
+
+// The kinds of guesses.
+const (
+	GuessPassword GuessKind = "password"
+	GuessFactor   GuessKind = "factor"
+	GuessSetup    GuessKind = "setup"   // the set-up token
+	GuessPasskey  GuessKind = "passkey" // a sign-in without a name
+)
+
+// slowing is how fast somebody gets slow: so many failures are free, then the
+// delay doubles from firstDelay up to the longest.
+type slowing struct {
+	free    int
+	longest time.Duration
+}
+
+// An account's delay stays short for passwords, so that a stranger who knows
+// the name can't keep its owner out; whoever guesses at the second factor has
+// the password already. A network's grows long. A device that has signed in
+// before is counted by itself alone.
+var (
+	byNetwork        = slowing{10, 15 * time.Minute}
+	byAccount        = slowing{5, 30 * time.Second}
+	byAccountsFactor = slowing{5, time.Hour}
+	byDevice         = slowing{10, 15 * time.Minute}
+)
+
+const (
+	firstDelay = time.Second
+	// forgetAfter the last failure, counting begins anew.
+	forgetAfter = 24 * time.Hour
+	// mostRemembered bounds the memory: beyond it, the oldest are forgotten.
+	mostRemembered = 10_000
+	// saveEvery is how much of the counting a power cut may cost.
+	saveEvery = time.Second
+)
+
+// ThrottledError says that there were too many attempts of late.
+type ThrottledError struct{ RetryAfter time.Duration }
+
+func (e *ThrottledError) Error() string {
+	return fmt.Sprintf("too many attempts; try again in %s", e.RetryAfter.Round(time.Second))
+}
+
+// guessing counts failed guesses.
+type guessing struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	tries map[tryKey]*try
+	dirty map[tryKey]bool // not in the store yet
+}
+
+type tryKey struct {
+	kind string // "network", "account/password", "device/factor", …
+	name string
+}
+
+// try is what is known of one account, network or device.
+type try struct {
+	failures int
+	last     time.Time
+	until    time.Time // no guess before
+}
+
+func newGuessing(now func() time.Time, known []store.Guesses) *guessing {
+	g := &guessing{now: now, tries: map[tryKey]*try{}, dirty: map[tryKey]bool{}}
+	for _, k := range known {
+		g.tries[tryKey{k.Kind, k.Name}] = &try{failures: k.Failures, last: k.LastAt, until: k.Until}
+	}
+	return g
+}
+
+// GuessRequest is somebody who is about to guess.
+type GuessRequest struct {
+	Kind    GuessKind
+	Account string // "" if the guess is at none
+	Address string // the client's, as far as it can be trusted; "" if unknown
+	Device  string // a device of the account that is known; "" for none
+}
+
+// counters are what a guess counts for, with how each is slowed; the first is
+// what a right guess clears.
+func (r GuessRequest) counters() (keys []tryKey, slow []slowing) {
+	if r.Device != "" {
+		return []tryKey{{"device/" + string(r.Kind), r.Device}}, []slowing{byDevice}
+	}
+	if r.Account != "" {
+		account := byAccount
+		if r.Kind == GuessFactor {
+			account = byAccountsFactor
+		}
+		keys, slow = append(keys, tryKey{"account/" + string(r.Kind), clip(r.Account, LongestName)}), append(slow, account)
+	}
+	if network := networkOf(r.Address); network != "" {
+		keys, slow = append(keys, tryKey{"network", network}), append(slow, byNetwork)
+	}
+	return keys, slow
+}
+
+// Guess is one that was let through. It counts as a failure until it says
+// otherwise: many at once must not all be the first.
+type Guess struct {
+	of     *guessing
+	keys   []tryKey
+	delays []time.Time // by key: the delay that it brought about
+	clears bool        // the first key is the account's or the device's
+}
+
+// begin lets a guess through, or says how long to wait. One that has to wait
+// isn't counted.
+//
+// Errors: *ThrottledError.
+func (g *guessing) begin(r GuessRequest) (Guess, error) {
+	keys, slow := r.counters()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	var wait time.Duration
+	for _, k := range keys {
+		if t := g.tries[k]; t != nil && now.Sub(t.last) < forgetAfter {
+			wait = max(wait, t.until.Sub(now))
+		}
+	}
+	if wait > 0 {
+		return Guess{}, &ThrottledError{RetryAfter: wait}
+	}
+	passed := Guess{of: g, keys: keys, clears: r.Account != "" || r.Device != ""}
+	for i, k := range keys {
+		passed.delays = append(passed.delays, g.count(k, slow[i], now))
+	}
+	return passed, nil
+}
+
+func (g *guessing) count(k tryKey, slow slowing, now time.Time) (until time.Time) {
+	t := g.tries[k]
+	if t == nil || now.Sub(t.last) >= forgetAfter {
+		g.makeRoom(now)
+		t = &try{}
+		g.tries[k] = t
+	}
+	t.failures, t.last = t.failures+1, now
+	if over := t.failures - slow.free; over >= 0 {
+		t.until = now.Add(min(slow.longest, firstDelay<<min(over, 20)))
+	}
+	g.dirty[k] = true
+	return t.until
+}
+
+// makeRoom forgets what is old, and if that isn't enough, the oldest.
+func (g *guessing) makeRoom(now time.Time) {
+	if len(g.tries) < mostRemembered {
+		return
+	}
+	for k, t := range g.tries {
+		if now.Sub(t.last) >= forgetAfter {
+			g.drop(k)
+		}
+	}
+	for len(g.tries) >= mostRemembered {
+		var oldest tryKey
+		for k, t := range g.tries {
+			if o := g.tries[oldest]; o == nil || t.last.Before(o.last) {
+				oldest = k
+			}
+		}
+		g.drop(oldest)
+	}
+}
+
+func (g *guessing) drop(k tryKey) {
+	delete(g.tries, k)
+	g.dirty[k] = true
+}
+
+// Right clears the account or the device. The network only gets its own guess
+// back: somebody with one account must not buy guesses at the others with it.
+func (p Guess) Right() {
+	p.Forget()
+	if !p.clears {
+		return
+	}
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	p.of.drop(p.keys[0])
+}
+
+// Forget takes the guess back: nothing was guessed.
+func (p Guess) Forget() {
+	if p.of == nil {
+		return
+	}
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	for i, k := range p.keys {
+		known := p.of.tries[k]
+		if known == nil {
+			continue
+		}
+		known.failures--
+		if known.until.Equal(p.delays[i]) {
+			known.until = time.Time{}
+		}
+		p.of.dirty[k] = true
+	}
+}
+
+// changes gives what has changed since it was asked last.
+func (g *guessing) changes() []store.Guesses {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	changed := make([]store.Guesses, 0, len(g.dirty))
+	for k := range g.dirty {
+		row := store.Guesses{Kind: k.kind, Name: k.name}
+		if t := g.tries[k]; t != nil {
+			row.Failures, row.LastAt, row.Until = t.failures, t.last, t.until
+		}
+		changed = append(changed, row)
+	}
+	clear(g.dirty)
+	return changed
+}
+
+// again has the changes saved with the next ones.
+func (g *guessing) again(changed []store.Guesses) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range changed {
+		g.dirty[tryKey{c.Kind, c.Name}] = true
+	}
+}
+
+// networkOf is who an address belongs to: itself, or its /64, which is what
+// one household has of IPv6.
+func networkOf(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return ""
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return ip.String()
+	}
+	return prefix.String()
+}
