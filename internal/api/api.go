@@ -29,6 +29,7 @@ type Dependencies struct {
 	Version string      // the program's
 
 	Auth       Auth
+	TwoFA      TwoFA
 	Scans      Scans
 	Updates    Updates
 	Operations Operations

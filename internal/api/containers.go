@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 )
 
@@ -124,12 +123,12 @@ type removeContainerIn struct {
 	ContainerPath
 
 	Force   bool `query:"force" doc:"Even if it runs"`
-	Volumes bool `query:"volumes" doc:"Its anonymous volumes, too; administrators only"`
+	Volumes bool `query:"volumes" doc:"Its anonymous volumes, too; administrators only, with a fresh proof"`
 }
 
 func (s *server) removeContainer(ctx context.Context, in *removeContainerIn) (*none, error) {
 	if in.Volumes {
-		if err := callerOf(ctx).must(auth.Administrator); err != nil {
+		if err := s.allows(adminFresh, callerOf(ctx)); err != nil {
 			return nil, err
 		}
 	}

@@ -6,10 +6,12 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/twofa"
 )
 
 // Cookies that carry a token. A browser takes the first only over TLS and
@@ -17,15 +19,25 @@ import (
 const (
 	secureCookie = "__Host-watch-docker"
 	plainCookie  = "watch-docker"
+	// deviceSuffix is for the cookie by which a device is known again.
+	deviceSuffix = "-device"
 )
 
 // caller is who makes a request, and from where.
 type caller struct {
 	auth.Identity // zero until the guard has seen a token
 
-	Address string // as far as it can be trusted
-	Agent   string
-	Secure  bool // the client speaks TLS, to us or to a trusted proxy
+	Address  string // as far as it can be trusted
+	Agent    string
+	Secure   bool       // the client speaks TLS, to us or to a trusted proxy
+	Site     twofa.Site // where its browser has us
+	Device   string     // what an earlier sign-in gave it to keep
+	ByCookie bool       // the token came with a cookie
+}
+
+// client is where a caller comes from, for auth.
+func (who *caller) client() auth.Client {
+	return auth.Client{Address: who.Address, Device: who.Agent, DeviceKey: who.Device}
 }
 
 type callerKey struct{}
@@ -40,7 +52,14 @@ func callerOf(ctx context.Context) *caller {
 
 // identify notes where a request comes from; the guard adds who makes it.
 func (s *server) identify(c *gin.Context) {
-	who := &caller{Address: c.ClientIP(), Agent: c.Request.UserAgent(), Secure: s.secure(c)}
+	at := s.siteOf(c.Request)
+	who := &caller{
+		Address: c.ClientIP(), Agent: printable(c.Request.UserAgent()), Secure: s.secure(c),
+		Site: twofa.Site{RPID: at.domain(), Origin: at.origin(), Unavailable: s.noPasskeys(at)},
+	}
+	if cookie, err := c.Request.Cookie(cookieName(who.Secure) + deviceSuffix); err == nil {
+		who.Device = cookie.Value
+	}
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), callerKey{}, who))
 	c.Next()
 }
@@ -82,7 +101,7 @@ func (s *server) guard(needs map[string]access) gin.HandlerFunc {
 			c.Next()
 			return
 		}
-		if err := s.admit(c.Request, auth.Role(need)); err != nil {
+		if err := s.admit(c.Request, need); err != nil {
 			p, _ := s.fail(c.Request.Context(), err).(Problem) //nolint:errorlint // fail makes nothing else
 			p.write(c)
 			return
@@ -91,9 +110,9 @@ func (s *server) guard(needs map[string]access) gin.HandlerFunc {
 	}
 }
 
-func (s *server) admit(r *http.Request, need auth.Role) error {
+func (s *server) admit(r *http.Request, need access) error {
 	who := callerOf(r.Context())
-	token := tokenOf(r, who.Secure)
+	token, byCookie := tokenOf(r, who.Secure)
 	if token == "" {
 		return unauthorized(nil)
 	}
@@ -101,8 +120,8 @@ func (s *server) admit(r *http.Request, need auth.Role) error {
 	if err != nil {
 		return err
 	}
-	who.Identity = identity
-	return who.must(need)
+	who.Identity, who.ByCookie = identity, byCookie
+	return s.allows(need, who)
 }
 
 // must fails if the caller's role doesn't cover the other.
@@ -114,19 +133,19 @@ func (who *caller) must(need auth.Role) error {
 }
 
 // tokenOf finds the token: never in the URL, which ends up in logs.
-func tokenOf(r *http.Request, secure bool) string {
+func tokenOf(r *http.Request, secure bool) (token string, byCookie bool) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, token, _ := strings.Cut(header, " ")
 		if strings.EqualFold(scheme, "Bearer") {
-			return strings.TrimSpace(token)
+			return strings.TrimSpace(token), false
 		}
-		return ""
+		return "", false
 	}
 	cookie, err := r.Cookie(cookieName(secure))
 	if err != nil {
-		return ""
+		return "", false
 	}
-	return cookie.Value
+	return cookie.Value, true
 }
 
 func cookieName(secure bool) string {
@@ -136,15 +155,25 @@ func cookieName(secure bool) string {
 	return plainCookie
 }
 
-// cookie carries the token for browsers; an empty one takes it away.
-func (s *server) cookie(who *caller, token string) string {
-	c := http.Cookie{ //nolint:gosec // Secure where there is TLS: many run this at home without
-		Name: cookieName(who.Secure), Value: token, Path: "/",
-		HttpOnly: true, Secure: who.Secure, SameSite: http.SameSiteStrictMode,
-		MaxAge: int(auth.TokenLife.Seconds()),
-	}
+// cookies carry the token, and by what the device is known again, for
+// browsers. Without a token, they take it away.
+func (s *server) cookies(who *caller, token, device string) []string {
+	name := cookieName(who.Secure)
+	life := int(auth.TokenLife.Seconds())
 	if token == "" {
-		c.MaxAge = -1
+		life = -1
+	}
+	set := []string{s.cookie(who, name, token, life)}
+	if device != "" {
+		set = append(set, s.cookie(who, name+deviceSuffix, device, int(auth.DeviceLife.Seconds())))
+	}
+	return set
+}
+
+func (s *server) cookie(who *caller, name, value string, life int) string {
+	c := http.Cookie{ //nolint:gosec // Secure where there is TLS: many run this at home without
+		Name: name, Value: value, Path: "/",
+		HttpOnly: true, Secure: who.Secure, SameSite: http.SameSiteStrictMode, MaxAge: life,
 	}
 	if path := basePath(s.BaseURL); path != "" && !who.Secure { // __Host- wants "/"
 		c.Path = path
@@ -170,13 +199,23 @@ func originOf(scheme, host string) string {
 	return scheme + "://" + strings.TrimSuffix(host, defaultPort)
 }
 
+// printable leaves out what has no place in a list or a log.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
 // nobody stands in for an Auth that isn't there.
-type nobody struct{}
+type nobody struct{ Auth }
 
 func (nobody) Login(context.Context, auth.LoginRequest) (auth.Login, error) {
 	return auth.Login{}, auth.ErrCredentials
 }
+
 func (nobody) Verify(context.Context, string) (auth.Identity, error) {
 	return auth.Identity{}, auth.ErrTokenForged
 }
-func (nobody) Logout(context.Context, string) error { return nil }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/twofa"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,10 +50,13 @@ type world struct {
 	client *http.Client
 	store  *store.Store
 	auth   *auth.Service
+	twofa  *twofa.Service
 	folder string
 	router gin.RoutesInfo // nil under a base path
 	log    *observer.ObservedLogs
 	token  string // of the administrator
+
+	required atomic.Bool // a second factor is
 
 	mu    sync.Mutex
 	shift time.Duration // how far the accounts' clock is ahead
@@ -67,12 +72,13 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	t.Cleanup(func() { _ = w.store.Close() })
 	core, log := observer.New(zapcore.DebugLevel)
 	w.log = log
-	if w.auth, err = auth.New(auth.Dependencies{Store: w.store, StateFolder: w.folder, Logger: zap.New(core), Now: w.now}); err != nil {
+	if w.auth, err = auth.New(t.Context(), auth.Dependencies{Store: w.store, StateFolder: w.folder, Logger: zap.New(core), Now: w.now, Required: w.required.Load}); err != nil {
 		t.Fatal(err)
 	}
+	w.twofa = twofa.New(twofa.Dependencies{Store: w.store, Logger: zap.New(core), Now: w.now})
 	w.fakes = newFakes(w.store)
 	d := api.Dependencies{
-		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, Scans: w.fakes, Updates: w.fakes, Operations: w.fakes,
+		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, TwoFA: w.twofa, Scans: w.fakes, Updates: w.fakes, Operations: w.fakes,
 		Engine: w.fakes, Images: w.fakes, System: w.fakes,
 		Config: func() map[string]any { return map[string]any{"user": map[string]any{"password": "***"}} },
 		Checks: []api.Check{{Name: "engine", Ask: func(context.Context) error { return w.down() }}, {Name: "store", Ask: w.store.Ping}},
@@ -220,8 +226,10 @@ func (w *world) as(method, path string, options ...option) answer {
 type roles struct{ api.Auth }
 
 func (roles) Verify(_ context.Context, token string) (auth.Identity, error) {
-	return auth.Identity{Username: token, Role: auth.Role(token)}, nil
+	return auth.Identity{Username: token, Role: auth.Role(token), SessionID: token}, nil
 }
+
+func (roles) IsFresh(auth.Identity) bool { return true }
 
 // fakes are a host with three containers.
 type fakes struct {

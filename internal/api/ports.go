@@ -145,13 +145,57 @@ type System interface {
 	System(ctx context.Context) (SystemStatus, error)
 }
 
-// Auth is auth.Service.
+// Auth is auth.Service, where the errors of each are listed.
 type Auth interface {
-	// Login errors: auth.ErrCredentials, *auth.ThrottledError, auth.ErrBusy.
-	Login(ctx context.Context, r auth.LoginRequest) (auth.Login, error)
-	// Verify errors: auth.ErrToken, wrapped by what is wrong with it.
+	SignIn
+	Sessions
+	APITokens
+	Accounts
+
+	// Verify says who a token stands for.
 	Verify(ctx context.Context, token string) (auth.Identity, error)
+	// IsFresh reports whether a session's user has proved of late to be there.
+	IsFresh(id auth.Identity) bool
+	// Guess asks for leave to check what could be guessed.
+	Guess(ctx context.Context, kind auth.GuessKind, account string, from auth.Client) (auth.Guess, error)
+}
+
+// SignIn begins sessions.
+type SignIn interface {
+	NeedsSetup(ctx context.Context) (bool, error)
+	Setup(ctx context.Context, token string, r auth.LoginRequest) (auth.Login, error)
+	Login(ctx context.Context, r auth.LoginRequest) (auth.Login, error)
+	LoginVerified(ctx context.Context, user string, from auth.Client) (auth.Login, error)
+}
+
+// Sessions are under way.
+type Sessions interface {
+	Upgrade(ctx context.Context, id auth.Identity, from auth.Client) (auth.Login, error)
+	Elevate(ctx context.Context, id auth.Identity, verified bool) (until time.Time, err error)
+	StepUpPassword(ctx context.Context, id auth.Identity, password string, from auth.Client) (until time.Time, err error)
+	FactorChanged(ctx context.Context, id auth.Identity, verified bool, from auth.Client) (auth.Login, error)
+	Sessions(ctx context.Context, user string) ([]auth.Session, error)
+	EndSession(ctx context.Context, user, id string) error
+	EndSessions(ctx context.Context, user string) (int, error)
 	Logout(ctx context.Context, sessionID string) error
+}
+
+// APITokens are programs' way in.
+type APITokens interface {
+	Tokens(ctx context.Context, user string) ([]auth.APIToken, error)
+	MakeToken(ctx context.Context, id auth.Identity, name string, scope auth.Scope, expires *time.Time) (auth.APIToken, string, error)
+	RemoveToken(ctx context.Context, user, id string) error
+}
+
+// Accounts are those who may sign in.
+type Accounts interface {
+	Required() bool
+	ChangePassword(ctx context.Context, id auth.Identity, current, password string, from auth.Client) (auth.Login, error)
+	Users(ctx context.Context) ([]auth.User, error)
+	AddUser(ctx context.Context, name, password string, role auth.Role) (auth.User, error)
+	SetRole(ctx context.Context, name string, role auth.Role) error
+	SetPassword(ctx context.Context, name, password string) (sessions int, err error)
+	RemoveUser(ctx context.Context, name string) error
 }
 
 // Errors of the ports; what a part's own errors come down to. Wrap them.

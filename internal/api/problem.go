@@ -18,6 +18,7 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/twofa"
 )
 
 // Problem is an error as RFC 9457 has it, with a code that never changes.
@@ -46,6 +47,27 @@ const (
 	CodeUnauthorized     = "unauthorized"
 	CodeForbidden        = "forbidden"
 	CodeCredentials      = "bad_credentials"
+	CodeSecondFactor     = "second_factor_required"
+	CodeStepUp           = "step_up_required"
+	CodeNeedsSession     = "session_required"
+	CodeUseFactor        = "factor_required"
+	CodeBadCode          = "bad_code"
+	CodeBadPasskey       = "bad_passkey"
+	CodeCloned           = "passkey_cloned"
+	CodeCeremony         = "ceremony_expired"
+	CodeNoPasskeyHere    = "no_passkey_here"
+	CodeNoPasskeys       = "passkeys_unavailable"
+	CodeNoFactor         = "factor_not_found"
+	CodeNoCredential     = "credential_not_found"
+	CodeCredentialTaken  = "credential_taken"
+	CodeTooMany          = "too_many"
+	CodeSetupToken       = "bad_setup_token"
+	CodeSetUp            = "already_set_up"
+	CodeNoUser           = "user_not_found"
+	CodeUserExists       = "user_exists"
+	CodeLastAdmin        = "last_administrator"
+	CodeNoSession        = "session_not_found"
+	CodeNoToken          = "token_not_found"
 	CodeTooManyAttempts  = "too_many_attempts"
 	CodeOverloaded       = "overloaded"
 	CodeCrossOrigin      = "cross_origin"
@@ -88,6 +110,7 @@ func problemOf(err error) Problem {
 		refused   *RefusedError
 		conflict  *ConflictError
 		throttled *auth.ThrottledError
+		elsewhere *twofa.UnavailableError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -104,6 +127,11 @@ func problemOf(err error) Problem {
 		return problem(http.StatusConflict, CodeConflict, conflict.Reason)
 	case errors.As(err, &throttled):
 		return problem(http.StatusTooManyRequests, CodeTooManyAttempts, sentence(throttled.Error())).retryAfter(throttled.RetryAfter.Seconds())
+	case errors.As(err, &elsewhere):
+		return problem(http.StatusConflict, CodeNoPasskeys, elsewhere.Reason)
+	}
+	if p, ok := problemOfIdentity(err); ok {
+		return p
 	}
 	return problemOfSentinel(err)
 }
@@ -112,8 +140,8 @@ func problemOfSentinel(err error) Problem {
 	switch {
 	case errors.Is(err, auth.ErrToken):
 		return unauthorized(err)
-	case errors.Is(err, auth.ErrCredentials):
-		return problem(http.StatusUnauthorized, CodeCredentials, sentence(auth.ErrCredentials.Error())).with(headerAuthenticate, challenge)
+	case errors.Is(err, auth.ErrSecondFactor):
+		return secondFactor
 	case errors.Is(err, auth.ErrBusy):
 		return problem(http.StatusServiceUnavailable, CodeOverloaded, sentence(auth.ErrBusy.Error())).retryAfter(1)
 	case errors.Is(err, ErrUnknownContainer):
@@ -129,6 +157,61 @@ func problemOfSentinel(err error) Problem {
 	}
 	return problem(http.StatusInternalServerError, CodeInternal, internalErrorMessage)
 }
+
+// identityProblem is what an error about accounts and factors comes to.
+type identityProblem struct {
+	err    error
+	status int
+	code   string
+}
+
+func problemOfIdentity(err error) (Problem, bool) {
+	for _, known := range []identityProblem{
+		{auth.ErrCredentials, http.StatusUnauthorized, CodeCredentials},
+		{auth.ErrUseFactor, http.StatusForbidden, CodeUseFactor},
+		{auth.ErrSetupToken, http.StatusUnauthorized, CodeSetupToken},
+		{auth.ErrSetUp, http.StatusConflict, CodeSetUp},
+		{auth.ErrTooManyTokens, http.StatusConflict, CodeTooMany},
+		{twofa.ErrCode, http.StatusUnauthorized, CodeBadCode},
+		{twofa.ErrRecoveryCode, http.StatusUnauthorized, CodeBadCode},
+		{twofa.ErrCloned, http.StatusForbidden, CodeCloned},
+		{twofa.ErrPasskey, http.StatusUnauthorized, CodeBadPasskey},
+		{twofa.ErrCeremony, http.StatusUnauthorized, CodeCeremony},
+		{twofa.ErrNoPasskeyHere, http.StatusConflict, CodeNoPasskeyHere},
+		{twofa.ErrNoFactor, http.StatusNotFound, CodeNoFactor},
+		{twofa.ErrNoCredential, http.StatusNotFound, CodeNoCredential},
+		{twofa.ErrCredentialTaken, http.StatusConflict, CodeCredentialTaken},
+		{twofa.ErrTooManyCredentials, http.StatusConflict, CodeTooMany},
+		{store.ErrUserExists, http.StatusConflict, CodeUserExists},
+		{store.ErrLastAdmin, http.StatusConflict, CodeLastAdmin},
+		{store.ErrNoSession, http.StatusNotFound, CodeNoSession},
+		{store.ErrNoToken, http.StatusNotFound, CodeNoToken},
+	} {
+		if errors.Is(err, known.err) {
+			p := problem(known.status, known.code, sentence(known.err.Error()))
+			if known.status == http.StatusUnauthorized {
+				p = p.with(headerAuthenticate, challenge)
+			}
+			return p, true
+		}
+	}
+	for wrong, field := range map[error]string{
+		auth.ErrName: "body.username", auth.ErrPassword: "body.password", auth.ErrRole: "body.role", auth.ErrScope: "body.scope", twofa.ErrName: "body.name",
+	} {
+		if errors.Is(err, wrong) {
+			return invalid(field, wrong.Error()), true
+		}
+	}
+	switch {
+	case errors.Is(err, twofa.ErrHasFactor):
+		return problem(http.StatusForbidden, CodeSecondFactor, "There is a second factor already: give that first."), true
+	case errors.Is(err, store.ErrNoUser):
+		return noUser, true
+	}
+	return Problem{}, false
+}
+
+var noUser = problem(http.StatusNotFound, CodeNoUser, "There is no such user, or no more.")
 
 // unauthorized is the answer to a token that is missing or doesn't count. The
 // kind is told: whoever has a token may know that it expired.

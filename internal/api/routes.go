@@ -8,8 +8,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
-
-	"github.com/watch-docker/watch-docker/internal/auth"
 )
 
 // routes is all there is over HTTP: who may call what. A route that is not
@@ -17,9 +15,8 @@ import (
 func (s *server) routes(r *routes) {
 	handle(r, anyone, "GET /healthz", "health", "Whether the process lives", s.health)
 	handle(r, anyone, "GET /readyz", "ready", "Whether engine and store answer", s.ready)
-	handle(r, anyone, "POST /api/v1/auth/login", "login", "Sign in with a password", s.login)
-	handle(r, viewer, "POST /api/v1/auth/logout", "logout", "End this session", s.logout)
-	handle(r, viewer, "GET /api/v1/auth/me", "me", "Who the token stands for", s.me)
+	s.accountRoutes(r)
+	s.factorRoutes(r)
 
 	handle(r, viewer, "GET /api/containers", "listContainers", "All containers and what is known of their images", s.listContainers)
 	handle(r, viewer, "GET /api/containers/{id}", "getContainer", "One container and how it is configured", s.getContainer)
@@ -44,21 +41,52 @@ func (s *server) routes(r *routes) {
 	handle(r, viewer, "GET /api/openapi.json", "getOpenAPI", "This document", s.getOpenAPI)
 }
 
-// access is who may call a route.
-type access auth.Role
-
-const (
-	anyone        access = ""
-	viewer               = access(auth.Viewer)
-	operator             = access(auth.Operator)
-	administrator        = access(auth.Administrator)
-)
-
 const (
 	maxBody = 1 << 20 // bytes
 	// bodyTimeout is for reading a body, not for the answer: see deadlines.
 	bodyTimeout = 10 * time.Second
 )
+
+// accountRoutes are about who is asking, and about who may.
+func (s *server) accountRoutes(r *routes) {
+	handle(r, anyone, "POST /api/v1/auth/login", "login", "Sign in with a password", s.login)
+	handle(r, anyone, "GET /api/v1/auth/setup", "needsSetup", "Whether nobody can sign in yet", s.needsSetup)
+	handle(r, anyone, "POST /api/v1/auth/setup", "setup", "Make the first administrator with the token from the log", s.setup)
+	handle(r, anyone, "POST /api/v1/auth/passkey/begin", "beginPasskeyLogin", "Begin to sign in with a passkey alone", s.beginPasskeyLogin)
+	handle(r, anyone, "POST /api/v1/auth/passkey/finish", "finishPasskeyLogin", "Sign in with a passkey alone", s.finishPasskeyLogin)
+	handle(r, viewer, "GET /api/v1/auth/me", "me", "Who the token stands for", s.me)
+	handle(r, session, "POST /api/v1/auth/logout", "logout", "End this session", s.logout)
+	handle(r, session, "POST /api/v1/auth/password", "changePassword", "Change the password, and end all sessions", s.changePassword)
+	handle(r, session, "POST /api/v1/auth/step-up", "stepUp", "Prove to be there, for what needs it fresh", s.stepUp)
+	handle(r, session, "GET /api/v1/auth/sessions", "listSessions", "Own sessions", s.listSessions)
+	handle(r, session, "DELETE /api/v1/auth/sessions/{id}", "endSession", "End one of the own sessions", s.endSession)
+	handle(r, session, "DELETE /api/v1/auth/sessions", "endOtherSessions", "End all own sessions but this one", s.endOtherSessions)
+	handle(r, viewerFresh, "GET /api/v1/auth/tokens", "listTokens", "Own API tokens", s.listTokens)
+	handle(r, viewerFresh, "POST /api/v1/auth/tokens", "makeToken", "Make an API token; it is shown once", s.makeToken, created)
+	handle(r, viewerFresh, "DELETE /api/v1/auth/tokens/{id}", "removeToken", "End an API token", s.removeToken)
+
+	handle(r, adminFresh, "GET /api/users", "listUsers", "All users", s.listUsers)
+	handle(r, adminFresh, "POST /api/users", "addUser", "Add a user", s.addUser, created)
+	handle(r, adminFresh, "PATCH /api/users/{name}", "changeUser", "Change a user's role or password, or remove their second factors", s.changeUser)
+	handle(r, adminFresh, "DELETE /api/users/{name}", "removeUser", "Remove a user", s.removeUser)
+}
+
+// factorRoutes are about second factors.
+func (s *server) factorRoutes(r *routes) {
+	handle(r, temporary, "GET /api/v1/2fa/status", "factorStatus", "Own second factors", s.factorStatus)
+	handle(r, enrolling, "POST /api/v1/2fa/setup/otp/init", "beginOTP", "Begin to set up one-time passwords", s.beginOTP)
+	handle(r, enrolling, "POST /api/v1/2fa/setup/otp/verify", "finishOTP", "Set up one-time passwords with the first of them", s.finishOTP)
+	handle(r, enrolling, "POST /api/v1/2fa/setup/webauthn/begin", "beginRegistration", "Begin to set up a passkey", s.beginRegistration)
+	handle(r, enrolling, "POST /api/v1/2fa/setup/webauthn/finish", "finishRegistration", "Set up a passkey", s.finishRegistration)
+	handle(r, temporary, "POST /api/v1/2fa/verify/otp", "verifyOTP", "Give a one-time password", s.verifyOTP)
+	handle(r, temporary, "POST /api/v1/2fa/verify/recovery", "verifyRecovery", "Give a recovery code", s.verifyRecovery)
+	handle(r, temporary, "POST /api/v1/2fa/verify/webauthn/begin", "beginVerification", "Begin to use a passkey", s.beginVerification)
+	handle(r, temporary, "POST /api/v1/2fa/verify/webauthn/finish", "finishVerification", "Use a passkey", s.finishVerification)
+	handle(r, viewerFresh, "POST /api/v1/2fa/disable", "disableFactor", "Remove a second factor, or all of them", s.disableFactor)
+	handle(r, viewerFresh, "POST /api/v1/2fa/recovery-codes", "newRecoveryCodes", "New recovery codes in place of the old ones", s.newRecoveryCodes)
+	handle(r, viewerFresh, "PATCH /api/v1/2fa/credentials/{id}", "renameCredential", "Rename a passkey", s.renameCredential)
+	handle(r, viewerFresh, "DELETE /api/v1/2fa/credentials/{id}", "removeCredential", "Remove a passkey", s.removeCredential)
+}
 
 // routes registers routes and remembers who may call each.
 type routes struct {
@@ -94,6 +122,7 @@ func handle[I, O any](r *routes, who access, route, id, summary string, h func(c
 }
 
 func accepted(op *huma.Operation) { op.DefaultStatus = http.StatusAccepted }
+func created(op *huma.Operation)  { op.DefaultStatus = http.StatusCreated }
 
 // tag groups the routes of the document by what they are about.
 func tag(path string) string {

@@ -22,6 +22,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/scheduler"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/twofa"
 )
 
 const (
@@ -48,6 +49,8 @@ type Server struct {
 	commands net.Listener
 	socket   *http.Server
 	auth     *auth.Service
+	twofa    *twofa.Service
+	required atomic.Bool // twofa.required
 	interval *scheduler.Interval
 	asked    *scans
 	cron     *scheduler.Cron
@@ -97,9 +100,6 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	if err != nil {
 		return nil, err
 	}
-	if cfg.TwoFA.Required {
-		return nil, errors.New("twofa.required (IS_SECONDARY_VERIFICATION): this release has no second factors yet, and doesn't pretend to; set it to false and keep the port to yourself")
-	}
 	_, isTerminal := terminal(p.Stderr)
 	log, level, err := logging.New(logging.Options{
 		Level: cfg.Logging.Level, Format: cfg.Logging.Format, Output: p.Stderr, IsTerminal: isTerminal,
@@ -135,23 +135,38 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	return s, nil
 }
 
-// identity prepares sign-in, and makes the first administrator.
+// identity prepares sign-in, makes the first administrator, and takes over
+// second factors of an older installation.
 func (s *Server) identity(ctx context.Context, cfg *config.Config) (err error) {
-	s.auth, err = auth.New(auth.Dependencies{Store: s.store, StateFolder: cfg.StatePath, Logger: s.log})
+	s.required.Store(cfg.TwoFA.Required)
+	s.auth, err = auth.New(ctx, auth.Dependencies{Store: s.store, StateFolder: cfg.StatePath, Logger: s.log, Required: s.required.Load})
 	if err != nil {
 		return err
 	}
-	return s.auth.FirstUser(ctx, cfg.User.Name, cfg.User.Password.Reveal())
+	s.twofa = twofa.New(twofa.Dependencies{Store: s.store, Logger: s.log})
+	if err := s.auth.FirstUser(ctx, cfg.User.Name, cfg.User.Password.Reveal()); err != nil {
+		return err
+	}
+	return s.twofa.Import(ctx, imported(cfg.TwoFA.Users))
+}
+
+func imported(users map[string]config.TwoFAUserConfig) map[string]twofa.Imported {
+	all := map[string]twofa.Imported{}
+	for name, u := range users {
+		all[name] = twofa.Imported{Method: u.Method, OTPSecret: u.OTPSecret.Reveal(), WebAuthnCredentials: u.WebAuthnCredentials, IsSetup: u.IsSetup}
+	}
+	return all
 }
 
 func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	handler, err := api.New(api.Dependencies{
 		Logger: s.log, Version: Version(), Closing: s.closing,
-		Auth: s.auth, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side,
+		Auth: s.auth, TwoFA: s.twofa, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
 		BaseURL: cfg.Server.BaseURL, CORSOrigins: cfg.Server.CORSOrigins, TrustedProxies: cfg.Server.TrustedProxies,
+		AllowedDomains: func() []string { return s.watcher.Current().TwoFA.AllowedDomains },
 	})
 	if err != nil {
 		return err
@@ -196,6 +211,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.asked.Run(ctx) })
 	group.Go(func() error { return s.cron.Run(ctx) })
 	group.Go(func() error { return s.watcher.Run(ctx) })
+	group.Go(func() error { return s.auth.Run(ctx) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -331,6 +347,7 @@ func (s *Server) reload(cfg *config.Config) {
 	if err := logging.SetLevel(s.level, cfg.Logging.Level); err != nil {
 		s.log.Warn("the log level stays", logging.Err(err))
 	}
+	s.required.Store(cfg.TwoFA.Required)
 	s.interval.Set(cfg.Scan.Interval)
 	s.cron.Set(updateSchedule(cfg), cfg.Update.Location())
 	if s.apply(cfg) {

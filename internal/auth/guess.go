@@ -105,7 +105,7 @@ func (r GuessRequest) counters() (keys []tryKey, slow []slowing) {
 		}
 		keys, slow = append(keys, tryKey{"account/" + string(r.Kind), clip(r.Account, LongestName)}), append(slow, account)
 	}
-	if network := networkOf(r.Address); network != "" {
+	if network := NetworkOf(r.Address); network != "" {
 		keys, slow = append(keys, tryKey{"network", network}), append(slow, byNetwork)
 	}
 	return keys, slow
@@ -243,9 +243,9 @@ func (g *guessing) again(changed []store.Guesses) {
 	}
 }
 
-// networkOf is who an address belongs to: itself, or its /64, which is what
+// NetworkOf is who an address belongs to: itself, or its /64, which is what
 // one household has of IPv6.
-func networkOf(address string) string {
+func NetworkOf(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return ""

@@ -42,8 +42,3 @@ type Identity struct {
 	ElevatedUntil time.Time // how long the last proof counts as fresh
 	APIToken      string    // the API token's name; "" for a session
 }
-
-// Fresh reports whether the user has proved to be there of late.
-func (i Identity) Fresh(now time.Time) bool {
-	return i.APIToken == "" && !i.Temporary && now.Before(i.ElevatedUntil)
-}

@@ -51,6 +51,11 @@ func (s *Service) Verify(ctx context.Context, token string) (Identity, error) {
 	return identityOf(x), nil
 }
 
+// IsFresh reports whether a session's user has proved of late to be there.
+func (s *Service) IsFresh(id Identity) bool {
+	return id.APIToken == "" && !id.Temporary && s.now().Before(id.ElevatedUntil)
+}
+
 // Logout ends a session; its token counts no more.
 func (s *Service) Logout(ctx context.Context, sessionID string) error {
 	if err := s.store.RemoveSession(ctx, sessionID); err != nil {

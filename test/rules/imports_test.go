@@ -28,9 +28,11 @@ func may() map[string][]string {
 		"scheduler": {"logging"},
 		"preview":   {"image"},
 		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
+		"audit":     {"store", "logging"},
 		"auth":      {"store", "logging"},
+		"twofa":     {"store", "logging"},
 		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":       {"auth", "scanner", "policy", "preview", "store", "image", "logging"},
+		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging"},
 	}
 }
 
@@ -43,6 +45,8 @@ func only() map[string]string {
 		"github.com/danielgtaylor/huma": "api",
 		"github.com/go-resty/resty":     "registry",
 		"github.com/spf13/viper":        "config",
+		"github.com/go-webauthn/":       "twofa",
+		"github.com/pquerna/otp":        "twofa",
 	}
 }
 
