@@ -82,7 +82,7 @@ func TestAPasskeyOfAnotherDomainStillKeepsThePasswordFromEnrolling(t *testing.T)
 		t.Fatalf("signing in on another domain: %s", a)
 	}
 	for _, path := range []string{"/api/v1/2fa/setup/otp/init", "/api/v1/2fa/setup/webauthn/begin"} {
-		if a := thief.do("POST", path, nil, elsewhere...); a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
+		if a := thief.do("POST", path, map[string]string{}, elsewhere...); a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
 			t.Errorf("%s on another domain: %s", path, a)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -20,18 +19,10 @@ func (w *world) setupToken() string {
 	var token string
 	testbed.Eventually(w, patience, func() error {
 		for _, line := range w.lines() {
-			if !strings.Contains(line, "set-up") {
-				continue
-			}
-			var record map[string]any
-			if json.Unmarshal([]byte(line), &record) != nil {
-				continue
-			}
-			for _, value := range record {
-				if text, ok := value.(string); ok && regexp.MustCompile(`^[A-Za-z0-9_-]{20,}$`).MatchString(text) {
-					token = text
-					return nil
-				}
+			var record struct{ SetupToken string }
+			if json.Unmarshal([]byte(line), &record) == nil && record.SetupToken != "" {
+				token = record.SetupToken
+				return nil
 			}
 		}
 		return errText("no set-up token in " + w.log.String())

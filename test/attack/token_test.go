@@ -225,7 +225,7 @@ func TestEveryTokenEndsWithAChangedFactor(t *testing.T) {
 	w.rejected("another session, after a factor was added", stolen.token)
 	w.rejected("the asking session's old token", before)
 	before = ann.token
-	ann.must("POST", "/api/v1/2fa/disable", nil)
+	ann.must("POST", "/api/v1/2fa/disable", map[string]string{})
 	w.rejected("after the factor was disabled", before)
 }
 
