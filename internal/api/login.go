@@ -43,6 +43,7 @@ type loginOut struct {
 func (s *server) login(ctx context.Context, in *loginIn) (*loginOut, error) {
 	login, err := s.Auth.Login(ctx, auth.LoginRequest{Client: callerOf(ctx).client(), Username: in.Body.Username, Password: in.Body.Password})
 	if err != nil {
+		trailOf(ctx).triedBy(in.Body.Username, err)
 		return nil, err
 	}
 	return s.signedIn(ctx, login)

@@ -71,6 +71,8 @@ const (
 	CodeTooManyAttempts  = "too_many_attempts"
 	CodeOverloaded       = "overloaded"
 	CodeCrossOrigin      = "cross_origin"
+	CodeNoHandshake      = "websocket_expected"
+	CodeTooManySockets   = "too_many_sockets"
 	CodeValidation       = "validation_failed"
 	CodeTooLarge         = "body_too_large"
 	CodeMediaType        = "unsupported_media_type"
@@ -300,6 +302,7 @@ func (p Problem) ContentType(string) string { return contentType }
 
 // write ends the request with the problem.
 func (p Problem) write(c *gin.Context) {
+	trailOf(c.Request.Context()).code = p.Code
 	body, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // strings and numbers always marshal

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,6 +57,7 @@ type Server struct {
 	cron     *scheduler.Cron
 	initial  bool
 	closing  chan struct{} // closed when the end begins
+	sockets  sync.WaitGroup
 
 	connections atomic.Int64 // how often the engine's events have connected
 	missed      atomic.Bool  // the last scan failed because the engine didn't answer
@@ -161,7 +163,7 @@ func imported(users map[string]config.TwoFAUserConfig) map[string]twofa.Imported
 func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	handler, err := api.New(api.Dependencies{
-		Logger: s.log, Version: Version(), Closing: s.closing,
+		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
 		Auth: s.auth, TwoFA: s.twofa, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
@@ -212,7 +214,9 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.cron.Run(ctx) })
 	group.Go(func() error { return s.watcher.Run(ctx) })
 	group.Go(func() error { return s.auth.Run(ctx) })
-	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+	err := group.Wait()
+	s.sockets.Wait() // each takes 5 seconds at most, from the same moment on as the requests
+	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	s.log.Info("stopped")

@@ -30,6 +30,7 @@ const (
 // Ways in which something is asked for. A token is named after ViaToken.
 const (
 	ViaSession  = "session"
+	ViaTemp     = "temporary session" // whose second factor is missing
 	ViaToken    = "token"
 	ViaCommand  = "command line"
 	ViaSchedule = "schedule"
@@ -57,6 +58,7 @@ type Entry struct {
 // Store is the part of the store that keeps entries.
 type Store interface {
 	AddAudit(ctx context.Context, e store.AuditEntry) (id int64, err error)
+	Audit(ctx context.Context, f store.AuditFilter) ([]store.AuditEntry, error)
 	PruneAudit(ctx context.Context, before time.Time) (removed int64, err error)
 }
 
@@ -127,6 +129,11 @@ func (l *Log) write(ctx context.Context, e Entry, at time.Time) {
 	if err != nil {
 		l.log.Error("an entry of the audit log stands in this log alone", logging.Err(err))
 	}
+}
+
+// Entries gives what was recorded, newest first.
+func (l *Log) Entries(ctx context.Context, f store.AuditFilter) ([]store.AuditEntry, error) {
+	return l.store.Audit(ctx, f)
 }
 
 // Run prunes at the start and every hour, and says what was left out of late,

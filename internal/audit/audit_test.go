@@ -150,11 +150,12 @@ func TestTheSameFailureIsLeftOutForAMinuteAndCounted(t *testing.T) {
 		w.Record(t.Context(), wrong)
 		w.pass(time.Second)
 	}
-	others := make([]audit.Entry, 4)
+	others := make([]audit.Entry, 5)
 	for i := range others {
 		others[i] = wrong
 	}
 	others[0].User, others[1].Address, others[2].Action, others[3].Result = "bob", "192.0.2.2", "setup", audit.Failed
+	others[4].Detail = "too_many_attempts"
 	for _, o := range others {
 		w.Record(t.Context(), o)
 	}
@@ -162,7 +163,7 @@ func TestTheSameFailureIsLeftOutForAMinuteAndCounted(t *testing.T) {
 	w.Record(t.Context(), wrong) // a minute after the first
 	w.pass(time.Minute)
 	w.Record(t.Context(), wrong)
-	want := []string{"bad_credentials", "bad_credentials", "bad_credentials", "bad_credentials", "bad_credentials",
+	want := []string{"bad_credentials", "bad_credentials", "bad_credentials", "bad_credentials", "bad_credentials", "too_many_attempts",
 		"bad_credentials; left out before: 41 like it", "bad_credentials"}
 	if diff := cmp.Diff(want, w.details()); diff != "" {
 		t.Error(diff)

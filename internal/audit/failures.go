@@ -45,7 +45,7 @@ type about struct {
 	signedIn bool
 	network  string
 	// With alike only:
-	user, via, action, result string
+	user, via, action, result, detail string
 }
 
 // tally is how many failures were let through, and how many weren't.
@@ -64,7 +64,7 @@ type failures map[about]*tally
 func (f failures) admit(e Entry, now time.Time) (pass bool, before string) {
 	signedIn := e.Via != ""
 	keys := []about{
-		{kind: alike, signedIn: signedIn, network: e.Address, user: e.User, via: e.Via, action: e.Action, result: e.Result},
+		{kind: alike, signedIn: signedIn, network: e.Address, user: e.User, via: e.Via, action: e.Action, result: e.Result, detail: e.Detail},
 		{kind: network, signedIn: signedIn, network: networkOf(e.Address)},
 		{kind: everybody, signedIn: signedIn},
 	}
@@ -105,7 +105,7 @@ func (f failures) sweep(now time.Time, all bool) (sums []Entry) {
 		if t.leftOut == 0 {
 			continue
 		}
-		e := Entry{User: k.user, Via: k.via, Action: k.action, Result: k.result, Detail: leftOut([]string{k.words(t.leftOut)})}
+		e := Entry{User: k.user, Via: k.via, Action: k.action, Result: k.result, Detail: join(k.detail, leftOut([]string{k.words(t.leftOut)}))}
 		if k.kind != alike {
 			e.Action, e.Result = "several", Refused
 		}
