@@ -52,6 +52,7 @@ func TestAVerificationOfAnotherIsRefused(t *testing.T) {
 		"session": {finish{"ann", "t", here(), honest}, twofa.ErrCeremony},
 		"site":    {finish{"ann", "s", elsewhere(), honest}, twofa.ErrCeremony},
 		"port":    {finish{"ann", "s", port, honest}, twofa.ErrCeremony},
+		"RPID":    {finish{"ann", "s", twofa.Site{RPID: "example.org", Origin: here().Origin}, honest}, twofa.ErrCeremony},
 		"origin in the answer": {finish{"ann", "s", here(), func(d *device, c twofa.Ceremony) json.RawMessage {
 			return d.counted(t, twofa.Site{RPID: here().RPID, Origin: "https://evil.example"}, c)
 		}}, twofa.ErrPasskey},
@@ -172,10 +173,11 @@ func TestPasskeysThatDoNotCountGoOn(t *testing.T) {
 }
 
 func TestOfTwoUsesWithTheSameCountOneGetsIn(t *testing.T) {
+	const n = 12
 	w, d, ctx := newWorld(t), newDevice(), t.Context()
 	w.register("ann", here(), d)
+	w.meet(n)
 	d.key.Counter = 1
-	const n = 12
 	work := make(chan func() error, n)
 	for i := range n {
 		session := strconv.Itoa(i)

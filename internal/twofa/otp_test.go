@@ -119,6 +119,7 @@ func TestAStepIsAcceptedOnceAndNoFormerOneAfterIt(t *testing.T) {
 func TestOfFiftyAtOnceWithTheSameCodeOneGetsIn(t *testing.T) {
 	w := newWorld(t)
 	secret, _ := w.otp("ann")
+	w.meet(50)
 	code := w.code(secret, 0)
 	if in := atOnce(t, 50, twofa.ErrCode, func() error { return w.VerifyOTP(t.Context(), "ann", code) }); in != 1 {
 		t.Errorf("%d got in", in)
@@ -209,6 +210,25 @@ func TestOfManyFirstFactorsAtOnceOneIsStored(t *testing.T) {
 		return err
 	})
 	if in != 1 || w.status("ann", here()).RecoveryCodesLeft != 10 {
+		t.Errorf("%d were stored", in)
+	}
+}
+
+func TestOfOneEnrolmentsFinishesAtOnceOneGetsRecoveryCodes(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	e, err := w.BeginOTP(ctx, "ann", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := w.code(e.Secret, 0)
+	in := atOnce(t, 50, twofa.ErrCeremony, func() error {
+		recovery, err := w.FinishOTP(ctx, "ann", "s", code, false)
+		if err == nil && len(recovery) != 10 {
+			t.Error(recovery)
+		}
+		return err
+	})
+	if in != 1 {
 		t.Errorf("%d were stored", in)
 	}
 }
