@@ -133,7 +133,7 @@ func TestACopyIsRefusedAndNothingIsStored(t *testing.T) {
 	w, d, ctx := newWorld(t), newDevice(), t.Context()
 	d.key.Counter = 5
 	w.register("ann", here(), d)
-	wants(t, w.verify("ann", here(), d), nil) // 6
+	wants(t, w.verify(here(), d), nil) // 6
 	before := w.status("ann", here())
 	w.pass(time.Second)
 	for _, counter := range []uint32{6, 5, 1, 0} {
@@ -155,7 +155,7 @@ func TestACopyIsRefusedAndNothingIsStored(t *testing.T) {
 		t.Error("the use of a copy was stored")
 	}
 	d.key.Counter = 6
-	wants(t, w.verify("ann", here(), d), nil) // 7: the right one goes on
+	wants(t, w.verify(here(), d), nil) // 7: the right one goes on
 	w.restart()
 	c := w.begin(w.BeginVerification(ctx, "ann", "s", here()))
 	wants(t, w.FinishVerification(ctx, "ann", "s", here(), c.ID, d.get(t, here(), c)), twofa.ErrCloned)
@@ -196,9 +196,9 @@ func TestAFlippedBackupFlagIsRefused(t *testing.T) {
 		d.Options.BackupEligible = eligible
 		w.register("ann", here(), d)
 		d.Options.BackupEligible = !eligible
-		wants(t, w.verify("ann", here(), d), twofa.ErrPasskey)
+		wants(t, w.verify(here(), d), twofa.ErrPasskey)
 		d.Options.BackupEligible = eligible
-		wants(t, w.verify("ann", here(), d), nil)
+		wants(t, w.verify(here(), d), nil)
 	}
 }
 
@@ -206,7 +206,7 @@ func TestUserVerificationIsPreferredAndNotRequiredBesideAPassword(t *testing.T) 
 	w, d := newWorld(t), newDevice()
 	d.Options.UserNotVerified = true
 	w.register("ann", here(), d)
-	wants(t, w.verify("ann", here(), d), nil)
+	wants(t, w.verify(here(), d), nil)
 }
 
 func TestAPasswordlessSignInSaysWhoItIs(t *testing.T) {
