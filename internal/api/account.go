@@ -105,6 +105,8 @@ func (s *server) makeToken(ctx context.Context, in *makeTokenIn) (*makeTokenOut,
 	if in.Body.ExpiresAt != nil && !in.Body.ExpiresAt.After(time.Now()) {
 		return nil, invalid("body.expiresAt", "is in the past")
 	}
+	trailOf(ctx).about(in.Body.Name)
+	trailOf(ctx).note(true, "scope "+in.Body.Scope)
 	made, token, err := s.Auth.MakeToken(ctx, callerOf(ctx).Identity, in.Body.Name, auth.Scope(in.Body.Scope), in.Body.ExpiresAt)
 	if err != nil {
 		return nil, err
@@ -162,6 +164,8 @@ func (s *server) addUser(ctx context.Context, in *addUserIn) (*userOut, error) {
 	if err != nil {
 		return nil, err
 	}
+	trailOf(ctx).about(u.Name)
+	trailOf(ctx).note(true, "role "+u.Role)
 	return &userOut{Body: userOf(u)}, nil
 }
 
@@ -183,6 +187,10 @@ type changeUserIn struct {
 // changeUser does what is asked for one after the other; each ends the user's
 // sessions.
 func (s *server) changeUser(ctx context.Context, in *changeUserIn) (*userOut, error) {
+	t := trailOf(ctx)
+	t.note(in.Body.Role != "", "role "+in.Body.Role)
+	t.note(in.Body.Password != "", "password")
+	t.note(in.Body.ResetTwoFA, "second factors removed")
 	if in.Body.Role != "" {
 		if err := s.Auth.SetRole(ctx, in.Name, auth.Role(in.Body.Role)); err != nil {
 			return nil, err
@@ -214,7 +222,7 @@ func (s *server) user(ctx context.Context, name string) (*userOut, error) {
 			return &userOut{Body: userOf(u)}, nil
 		}
 	}
-	return nil, noUser
+	return nil, noUser()
 }
 
 func (s *server) removeUser(ctx context.Context, in *UserPath) (*none, error) {

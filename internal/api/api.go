@@ -9,11 +9,13 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
@@ -30,6 +32,7 @@ type Dependencies struct {
 
 	Auth       Auth
 	TwoFA      TwoFA
+	Audit      Audit // nil: none
 	Scans      Scans
 	Updates    Updates
 	Operations Operations
@@ -38,6 +41,7 @@ type Dependencies struct {
 	System     System
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
+	Page       Page                  // nil: none
 
 	// BaseURL is the program's public URL, nil if not known. Its path is
 	// accepted before every route; its origin is our own.
@@ -49,8 +53,14 @@ type Dependencies struct {
 	// AllowedDomains are the host names that passkeys may be made and used on;
 	// nil or none: the base URL's, or the request's own.
 	AllowedDomains func() []string
-	// Closing, once closed, ends the waiting of ?wait: the program is about to stop.
+	// Closing, once closed, ends the waiting of ?wait and the sockets: the
+	// program is about to stop.
 	Closing <-chan struct{}
+	// Sockets, if there is one, counts the open WebSockets: net/http doesn't
+	// wait for them when it stops.
+	Sockets *sync.WaitGroup
+	// PingEvery is how often a socket's peer must show that it is there; 0: 25 s.
+	PingEvery time.Duration
 }
 
 // Check is a part that must answer for the program to be of use.
@@ -65,6 +75,7 @@ type server struct {
 
 	log      *zap.Logger
 	document func() ([]byte, error) // the OpenAPI document
+	sockets  sockets
 }
 
 // New builds the handler of all routes.
@@ -75,23 +86,27 @@ func New(d Dependencies) (http.Handler, error) {
 	if d.Auth == nil {
 		d.Auth = nobody{}
 	}
+	if d.Audit == nil {
+		d.Audit = unaudited{}
+	}
 	s := &server{Dependencies: d, log: d.Logger.With(logging.Component("api"))}
 	engine, err := s.engine()
 	if err != nil {
 		return nil, err
 	}
-	guarded, err := s.middlewares()
+	needs, ids := map[string]access{}, map[string]string{}
+	guarded, err := s.middlewares(ids)
 	if err != nil {
 		return nil, err
 	}
-	needs := map[string]access{}
 	engine.Use(append(guarded, s.guard(needs))...)
 	api := humagin.New(engine, s.describe())
-	s.routes(&routes{api: api, needs: needs, fail: s.fail})
+	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail})
 	answerHead(engine, needs)
+	maps.Copy(ids, operationIDs(api.OpenAPI()))
 	correct(api.OpenAPI())
 	s.document = sync.OnceValues(api.OpenAPI().MarshalJSON)
-	return underPath(d.BaseURL, engine), nil
+	return underPath(d.BaseURL, d.Page != nil, engine), nil
 }
 
 func (s *server) engine() (*gin.Engine, error) {
@@ -106,43 +121,46 @@ func (s *server) engine() (*gin.Engine, error) {
 	if err := r.SetTrustedProxies(proxies); err != nil {
 		return nil, err
 	}
-	r.NoRoute(func(c *gin.Context) {
-		problem(http.StatusNotFound, CodeNotFound, "There is nothing at "+c.Request.URL.Path+".").write(c)
-	})
+	r.NoRoute(nothing)
 	r.NoMethod(func(c *gin.Context) {
 		problem(http.StatusMethodNotAllowed, CodeMethod, c.Request.Method+" is not allowed at "+c.Request.URL.Path+".").write(c)
 	})
 	return r, nil
 }
 
-func (s *server) middlewares() ([]gin.HandlerFunc, error) {
+func (s *server) middlewares(ids map[string]string) ([]gin.HandlerFunc, error) {
 	own, err := s.protectOrigin()
 	if err != nil {
 		return nil, err
 	}
-	return []gin.HandlerFunc{s.identify, accessLog(s.log), recovery(s.log), s.headers, cors(s.CORSOrigins), own, deadlines}, nil
+	return []gin.HandlerFunc{deadlines, s.identify, accessLog(s.log), s.audited(ids), recovery(s.log), s.headers, cors(s.CORSOrigins), own}, nil
 }
 
 // underPath accepts every route under the base URL's path as well as without
-// it: some proxies strip it, and the health check of this machine never has it.
-func underPath(base *url.URL, h http.Handler) http.Handler {
-	if base == nil || strings.Trim(base.Path, "/") == "" {
+// it: some proxies strip it, and the health check of this machine never has
+// it. The path itself leads to the page below it, whose addresses are relative.
+func underPath(base *url.URL, page bool, h http.Handler) http.Handler {
+	prefix := basePath(base)
+	if prefix == "" {
 		return h
 	}
-	prefix := "/" + strings.Trim(base.Path, "/")
 	stripped := http.StripPrefix(prefix, h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, prefix+"/") {
+		switch {
+		case strings.HasPrefix(r.URL.Path, prefix+"/"):
 			stripped.ServeHTTP(w, r)
-			return
+		case page && r.URL.Path == prefix:
+			http.Redirect(w, r, prefix+"/", http.StatusFound)
+		default:
+			h.ServeHTTP(w, r)
 		}
-		h.ServeHTTP(w, r)
 	})
 }
 
 // fail makes an error of a handler the answer, and logs what is our fault.
 func (s *server) fail(ctx context.Context, err error) error {
 	p := problemOf(err)
+	trailOf(ctx).code = p.Code
 	if p.Status == http.StatusInternalServerError {
 		s.log.Error("a request failed", zap.String("user", callerOf(ctx).Username), logging.Err(err))
 	}

@@ -127,6 +127,7 @@ type removeContainerIn struct {
 }
 
 func (s *server) removeContainer(ctx context.Context, in *removeContainerIn) (*none, error) {
+	trailOf(ctx).note(in.Volumes, "with volumes")
 	if in.Volumes {
 		if err := s.allows(adminFresh, callerOf(ctx)); err != nil {
 			return nil, err

@@ -13,7 +13,12 @@ import (
 // engine is asked before it is called unknown.
 //
 // Errors: ErrUnknownContainer, a Problem for an ambiguous one, ErrEngineUnavailable.
-func (s *server) find(ctx context.Context, named string) (scanner.ContainerStatus, error) {
+func (s *server) find(ctx context.Context, named string) (c scanner.ContainerStatus, err error) {
+	defer func() {
+		if err == nil {
+			trailOf(ctx).about(c.Name)
+		}
+	}()
 	c, ok, err := pick(s.Scans.Latest(), named)
 	if err != nil || ok {
 		return c, err

@@ -219,3 +219,7 @@ func (nobody) Login(context.Context, auth.LoginRequest) (auth.Login, error) {
 func (nobody) Verify(context.Context, string) (auth.Identity, error) {
 	return auth.Identity{}, auth.ErrTokenForged
 }
+
+func (nobody) Ended(context.Context, string) (<-chan struct{}, func()) {
+	return nil, func() {}
+}

@@ -32,6 +32,7 @@ type removeImageIn struct {
 type removeImageOut struct{ Body ImageRemoval }
 
 func (s *server) removeImage(ctx context.Context, in *removeImageIn) (*removeImageOut, error) {
+	trailOf(ctx).about(in.Body.ID)
 	done, err := s.Images.RemoveImage(ctx, in.Body.ID, in.Body.Force)
 	if err != nil {
 		return nil, err

@@ -43,6 +43,7 @@ type loginOut struct {
 func (s *server) login(ctx context.Context, in *loginIn) (*loginOut, error) {
 	login, err := s.Auth.Login(ctx, auth.LoginRequest{Client: callerOf(ctx).client(), Username: in.Body.Username, Password: in.Body.Password})
 	if err != nil {
+		trailOf(ctx).triedBy(in.Body.Username, err)
 		return nil, err
 	}
 	return s.signedIn(ctx, login)
@@ -245,5 +246,7 @@ func (s *server) checkCode(ctx context.Context, code string) error {
 	return s.TwoFA.VerifyRecovery(ctx, user, code)
 }
 
-var secondFactor = problem(http.StatusUnauthorized, CodeSecondFactor,
-	"Give the second factor first, at /api/v1/2fa/verify, or set one up if there is none; or sign in again.").with(headerAuthenticate, challengeInvalid)
+func secondFactor() Problem {
+	return problem(http.StatusUnauthorized, CodeSecondFactor,
+		"Give the second factor first, at /api/v1/2fa/verify, or set one up if there is none; or sign in again.").with(headerAuthenticate, challengeInvalid)
+}

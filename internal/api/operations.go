@@ -51,6 +51,7 @@ func (s *server) updateContainer(ctx context.Context, in *updateIn) (*operationO
 	if in.Body != nil {
 		request.Force = in.Body.Force
 	}
+	trailOf(ctx).note(request.Force, "forced")
 	op, err := s.Updates.Update(ctx, request)
 	if err != nil {
 		return nil, err
@@ -95,6 +96,7 @@ func (s *server) runUpdates(ctx context.Context, in *runIn) (*runOut, error) {
 		}
 		request.ContainerIDs, request.DryRun = ids, in.Body.DryRun
 	}
+	trailOf(ctx).note(request.DryRun, "dry run")
 	run, err := s.Updates.UpdateAll(ctx, request)
 	if err != nil {
 		return nil, err
@@ -193,6 +195,7 @@ func (s *server) getOperation(ctx context.Context, in *getOperationIn) (*getOper
 }
 
 func (s *server) operationOut(ctx context.Context, op store.Operation, limit time.Duration) (*operationOut, error) {
+	trailOf(ctx).note(true, "operation "+op.ID)
 	op, err := s.ended(ctx, op, limit)
 	return &operationOut{Location: basePath(s.BaseURL) + "/api/operations/" + op.ID, Body: op}, err
 }

@@ -178,6 +178,9 @@ type Sessions interface {
 	EndSession(ctx context.Context, user, id string) error
 	EndSessions(ctx context.Context, user string) (int, error)
 	Logout(ctx context.Context, sessionID string) error
+	// Ended gives a channel that is closed when the session ends, or has
+	// already. Whoever waits for it releases it.
+	Ended(ctx context.Context, sessionID string) (ended <-chan struct{}, release func())
 }
 
 // APITokens are programs' way in.

@@ -36,7 +36,7 @@ func parse(text string) *url.URL {
 
 func TestABadRequestIsAProblemThatNamesTheField(t *testing.T) {
 	w := newWorld(t, func(d *api.Dependencies) { d.Auth = roles{} })
-	w.token = "administrator"
+	w.token = "admin"
 	for _, c := range []struct{ name, method, path, body, field string }{
 		{"malformed JSON", "POST", "/api/v1/auth/login", `{"username":"hunter2"`, "body"},
 		{"two values", "POST", "/api/scan", `{} {}`, "body"},
@@ -332,7 +332,7 @@ func TestAPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
 	w := newWorld(t, func(d *api.Dependencies) {
 		d.Auth, d.Config = roles{}, func() map[string]any { panic("secret-path") }
 	})
-	a := w.do("GET", "/api/config", bearer("administrator"))
+	a := w.do("GET", "/api/config", bearer("admin"))
 	a.is(http.StatusInternalServerError, "internal_error")
 	if strings.Contains(a.text, "secret-path") {
 		t.Error(a)

@@ -36,8 +36,13 @@ func (s *server) routes(r *routes) {
 	handle(r, viewer, "GET /api/images", "listImages", "All images and who uses them", s.listImages)
 	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
 
+	r.plain(viewer, "GET /api/events/ws", s.upgrade(s.events))
+	r.plain(anyone, "GET /", s.page)
+	r.plain(anyone, "GET /assets/{path...}", s.page)
+
 	handle(r, viewer, "GET /api/system", "getSystem", "How the program, the engine and the registries are doing", s.getSystem)
 	handle(r, administrator, "GET /api/config", "getConfig", "The configuration, secrets masked", s.getConfig)
+	handle(r, administrator, "GET /api/audit", "listAudit", "Who did what, newest first", s.listAudit)
 	handle(r, viewer, "GET /api/openapi.json", "getOpenAPI", "This document", s.getOpenAPI)
 }
 
@@ -90,9 +95,24 @@ func (s *server) factorRoutes(r *routes) {
 
 // routes registers routes and remembers who may call each.
 type routes struct {
-	api   huma.API
-	needs map[string]access // by method and path as gin writes it: "GET /api/containers/:id"
-	fail  func(context.Context, error) error
+	api    huma.API
+	router *gin.Engine
+	needs  map[string]access // by method and path as gin writes it: "GET /api/containers/:id"
+	fail   func(context.Context, error) error
+}
+
+// plain registers a route beside huma, and not in its document: a WebSocket or
+// a file.
+func (r *routes) plain(who access, route string, h gin.HandlerFunc) {
+	method, path, _ := strings.Cut(route, " ")
+	path = pathOf(path)
+	r.needs[method+" "+path] = who
+	r.router.Handle(method, path, h)
+}
+
+// pathOf is a path as gin writes it.
+func pathOf(path string) string {
+	return strings.NewReplacer("{path...}", "*path", "{", ":", "}", "").Replace(path)
 }
 
 // handle registers one route. Its success is 200, or 204 if O has no body.
@@ -111,7 +131,7 @@ func handle[I, O any](r *routes, who access, route, id, summary string, h func(c
 	for _, o := range options {
 		o(&op)
 	}
-	r.needs[method+" "+strings.NewReplacer("{", ":", "}", "").Replace(path)] = who
+	r.needs[method+" "+pathOf(path)] = who
 	huma.Register(r.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
 		if err != nil {

@@ -16,11 +16,42 @@ import (
 // opening a route takes a change in two places.
 func mayCall() map[string]string {
 	return map[string]string{
-		"GET /healthz":                       "anyone",
-		"GET /readyz":                        "anyone",
-		"POST /api/v1/auth/login":            "anyone",
-		"POST /api/v1/auth/logout":           "viewer",
-		"GET /api/v1/auth/me":                "viewer",
+		"GET /healthz":                      "anyone",
+		"GET /readyz":                       "anyone",
+		"POST /api/v1/auth/login":           "anyone",
+		"GET /api/v1/auth/setup":            "anyone",
+		"POST /api/v1/auth/setup":           "anyone",
+		"POST /api/v1/auth/passkey/begin":   "anyone",
+		"POST /api/v1/auth/passkey/finish":  "anyone",
+		"GET /api/v1/auth/me":               "viewer",
+		"POST /api/v1/auth/logout":          "session",
+		"POST /api/v1/auth/password":        "session",
+		"POST /api/v1/auth/step-up":         "session",
+		"GET /api/v1/auth/sessions":         "session",
+		"DELETE /api/v1/auth/sessions":      "session",
+		"DELETE /api/v1/auth/sessions/{id}": "session",
+		"GET /api/v1/auth/tokens":           "viewer+",
+		"POST /api/v1/auth/tokens":          "viewer+",
+		"DELETE /api/v1/auth/tokens/{id}":   "viewer+",
+		"GET /api/users":                    "admin+",
+		"POST /api/users":                   "admin+",
+		"PATCH /api/users/{name}":           "admin+",
+		"DELETE /api/users/{name}":          "admin+",
+
+		"GET /api/v1/2fa/status":                  "temporary",
+		"POST /api/v1/2fa/setup/otp/init":         "temporary+",
+		"POST /api/v1/2fa/setup/otp/verify":       "temporary+",
+		"POST /api/v1/2fa/setup/webauthn/begin":   "temporary+",
+		"POST /api/v1/2fa/setup/webauthn/finish":  "temporary+",
+		"POST /api/v1/2fa/verify/otp":             "temporary",
+		"POST /api/v1/2fa/verify/recovery":        "temporary",
+		"POST /api/v1/2fa/verify/webauthn/begin":  "temporary",
+		"POST /api/v1/2fa/verify/webauthn/finish": "temporary",
+		"POST /api/v1/2fa/disable":                "viewer+",
+		"POST /api/v1/2fa/recovery-codes":         "viewer+",
+		"PATCH /api/v1/2fa/credentials/{id}":      "viewer+",
+		"DELETE /api/v1/2fa/credentials/{id}":     "viewer+",
+
 		"GET /api/containers":                "viewer",
 		"GET /api/containers/{id}":           "viewer",
 		"GET /api/containers/{id}/preview":   "viewer",
@@ -36,8 +67,12 @@ func mayCall() map[string]string {
 		"GET /api/operations/{id}":           "viewer",
 		"GET /api/images":                    "viewer",
 		"DELETE /api/images":                 "operator",
+		"GET /api/events/ws":                 "viewer",
+		"GET /":                              "anyone",
+		"GET /assets/{path...}":              "anyone",
 		"GET /api/system":                    "viewer",
-		"GET /api/config":                    "administrator",
+		"GET /api/config":                    "admin",
+		"GET /api/audit":                     "admin",
 		"GET /api/openapi.json":              "viewer",
 	}
 }
@@ -47,7 +82,7 @@ func mayCall() map[string]string {
 func (w *world) walk() []string {
 	var all []string
 	for _, r := range w.router {
-		all = append(all, r.Method+" "+strings.ReplaceAll(r.Path, ":id", "{id}"))
+		all = append(all, r.Method+" "+strings.NewReplacer(":id", "{id}", ":name", "{name}", "*path", "{path...}").Replace(r.Path))
 	}
 	all = slices.DeleteFunc(all, func(route string) bool {
 		path, isHead := strings.CutPrefix(route, "HEAD ")
@@ -66,14 +101,14 @@ func TestEveryRouteIsInTheTableOfWhoMayCallIt(t *testing.T) {
 func TestEveryRouteButHealthReadinessAndLoginNeedsAToken(t *testing.T) {
 	w := newWorld(t)
 	for _, route := range w.walk() {
-		method, path, _ := strings.Cut(strings.ReplaceAll(route, "{id}", "web"), " ")
+		method, path, _ := strings.Cut(strings.NewReplacer("{id}", "web", "{name}", "web").Replace(route), " ")
 		for name, o := range map[string]option{
 			"no token": header("X", "y"), "another scheme": header("Authorization", "Basic YTpi"),
 			"not a token": bearer("x"), "an empty one": bearer(""),
 		} {
 			a := w.do(method, path, o)
 			if mayCall()[route] == "anyone" {
-				if a.status == http.StatusUnauthorized {
+				if a.get("code") == "unauthorized" {
 					t.Errorf("%s with %s: %s", route, name, a)
 				}
 				continue
@@ -100,26 +135,48 @@ func TestWithoutAuthNothingIsOpen(t *testing.T) {
 
 func TestARoleReachesWhatIsItsOwnAndNoMore(t *testing.T) {
 	w := newWorld(t, func(d *api.Dependencies) { d.Auth = roles{} })
-	order := []string{"anyone", "viewer", "operator", "administrator"}
+	order := []string{"anyone", "viewer", "operator", "admin"}
 	for route, need := range mayCall() {
-		if need == "anyone" || strings.HasSuffix(route, "logout") {
+		if need == "anyone" {
 			continue
 		}
-		method, path, _ := strings.Cut(strings.ReplaceAll(route, "{id}", "nowhere"), " ")
-		for i, role := range order[1:] {
-			a := w.do(method, path, bearer(role))
-			if allowed := i+1 >= slices.Index(order, need); allowed == (a.status == http.StatusForbidden) {
-				t.Errorf("%s as %s: %s", route, role, a)
+		role, fresh := strings.CutSuffix(need, "+")
+		temporary := role == "temporary"
+		session := fresh || temporary || role == "session"
+		if !slices.Contains(order, role) {
+			role = "viewer"
+		}
+		method, path, _ := strings.Cut(strings.NewReplacer("{id}", "nowhere", "{name}", "nowhere").Replace(route), " ")
+		for i, has := range order[1:] {
+			a := w.do(method, path, bearer(has))
+			if allowed := i+1 >= slices.Index(order, role); allowed == (a.get("code") == "forbidden") || a.status == http.StatusUnauthorized {
+				t.Errorf("%s (%s) as %s: %s", route, need, has, a)
 			}
 		}
 		w.do(method, path, bearer("emperor")).is(http.StatusForbidden, "forbidden")
+		if !temporary {
+			w.do(method, path, bearer("temporary:admin")).is(http.StatusUnauthorized, "second_factor_required")
+		} else if a := w.do(method, path, bearer("temporary:viewer")); a.get("code") == "second_factor_required" {
+			t.Errorf("%s with a temporary token: %s", route, a)
+		}
+		for token, c := range map[string]struct {
+			refused bool
+			code    string
+		}{"stale:admin": {fresh, "step_up_required"}, "api:admin": {session, "session_required"}} {
+			a := w.do(method, path, bearer(token))
+			if c.refused {
+				a.is(http.StatusForbidden, c.code)
+			} else if a.get("code") == c.code {
+				t.Errorf("%s (%s) as %s: %s", route, need, token, a)
+			}
+		}
 	}
 	for route, need := range mayCall() {
 		path, isGet := strings.CutPrefix(route, "GET ")
 		if !isGet {
 			continue
 		}
-		path = strings.ReplaceAll(path, "{id}", "web")
+		path = strings.NewReplacer("{id}", "web", "{name}", "web").Replace(path)
 		for _, role := range order {
 			get, head := w.do("GET", path, bearer(role)), w.do("HEAD", path, bearer(role))
 			if head.status != get.status || head.text != "" || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
@@ -128,7 +185,9 @@ func TestARoleReachesWhatIsItsOwnAndNoMore(t *testing.T) {
 		}
 	}
 	w.do("DELETE", "/api/containers/web?volumes=true", bearer("operator")).is(http.StatusForbidden, "forbidden")
-	if a := w.do("DELETE", "/api/containers/web?volumes=true", bearer("administrator")); a.status != http.StatusNoContent {
+	w.do("DELETE", "/api/containers/web?volumes=true", bearer("stale:admin")).is(http.StatusForbidden, "step_up_required")
+	w.do("DELETE", "/api/containers/web?volumes=true", bearer("api:admin")).is(http.StatusForbidden, "session_required")
+	if a := w.do("DELETE", "/api/containers/web?volumes=true", bearer("admin")); a.status != http.StatusNoContent {
 		t.Errorf("as administrator: %s", a)
 	}
 }
@@ -154,7 +213,11 @@ func TestTheDocumentListsEveryRouteAndWhoMayCallIt(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(mayCall(), listed); diff != "" {
+	want := mayCall()
+	maps.DeleteFunc(want, func(route, _ string) bool { // it has no sockets, and no files
+		return strings.HasSuffix(route, "/ws") || route == "GET /" || strings.HasPrefix(route, "GET /assets/")
+	})
+	if diff := cmp.Diff(want, listed); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -178,7 +241,19 @@ func TestEveryAnswerIsWhatTheDocumentSays(t *testing.T) {
 		{"GET /healthz", "/healthz?_=1", 200, nil, ""},
 		{"GET /readyz", "/readyz", 200, nil, ""},
 		{"POST /api/v1/auth/login", "", 200, []option{body(map[string]string{"username": userName, "password": password})}, ""},
+		{"GET /api/v1/auth/setup", "", 200, nil, ""},
 		{"GET /api/v1/auth/me", "", 200, nil, ""},
+		{"GET /api/v1/auth/sessions", "", 200, nil, ""},
+		{"POST /api/v1/auth/step-up", "", 200, []option{body(map[string]string{"password": password})}, ""},
+		{"POST /api/v1/auth/tokens", "", 201, []option{raw(`{"name":"backup","scope":"read"}`)}, ""},
+		{"GET /api/v1/auth/tokens", "", 200, nil, ""},
+		{"POST /api/users", "", 201, []option{raw(`{"username":"bob","password":"correct horse battery","role":"viewer"}`)}, ""},
+		{"GET /api/users", "", 200, nil, ""},
+		{"PATCH /api/users/{name}", "/api/users/bob", 200, []option{raw(`{"role":"operator","password":"another battery","resetTwoFA":true}`)}, ""},
+		{"DELETE /api/users/{name}", "/api/users/bob", 204, nil, ""},
+		{"GET /api/v1/2fa/status", "", 200, nil, ""},
+		{"POST /api/v1/2fa/setup/otp/init", "", 200, nil, ""},
+		{"DELETE /api/v1/auth/sessions", "", 204, nil, ""},
 		{"GET /api/containers", "", 200, nil, ""},
 		{"GET /api/containers", "/api/containers?status=skipped,error&state=exited&q=POST", 200, nil, ""},
 		{"GET /api/containers/{id}", "/api/containers/web", 200, nil, "inspect web"},

@@ -89,7 +89,7 @@ func TestATokenThatIsNotOursOrNotWholeDoesNotCount(t *testing.T) {
 
 func TestATokenEndsWithItsTimeItsSessionAndItsLogout(t *testing.T) {
 	w := newWorld(t).signIn()
-	if a := w.as("GET", "/api/v1/auth/me"); a.get("username") != userName || a.get("role") != "administrator" || a.get("twoFAVerified") != false {
+	if a := w.as("GET", "/api/v1/auth/me"); a.get("username") != userName || a.get("role") != "admin" || a.get("twoFAVerified") != false {
 		t.Errorf("me: %s", a)
 	}
 	w.pass(auth.TokenLife)

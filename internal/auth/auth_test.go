@@ -35,6 +35,8 @@ type world struct {
 	folder string
 	log    *observer.ObservedLogs
 
+	required atomic.Bool // a second factor is
+
 	mu sync.Mutex
 	at time.Time
 }
@@ -56,7 +58,7 @@ func (w *world) restart() {
 	core, log := observer.New(zap.DebugLevel)
 	w.log = log
 	var err error
-	w.Service, err = auth.New(w.t.Context(), auth.Dependencies{Store: w.store, StateFolder: w.folder, Logger: zap.New(core), Now: w.now})
+	w.Service, err = auth.New(w.t.Context(), auth.Dependencies{Store: w.store, StateFolder: w.folder, Logger: zap.New(core), Now: w.now, Required: w.required.Load})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 const (
 	day   = 24 * time.Hour
 	month = 31 * day
+	year  = 365 * day
 
 	allowedBaseURL = "an absolute http or https URL without ? and #, such as https://example.org/watch"
 	minPassword    = 8

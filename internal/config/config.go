@@ -31,6 +31,7 @@ type Config struct {
 	Policy   PolicyConfig   `mapstructure:"policy"`
 	Registry RegistryConfig `mapstructure:"registry"`
 	Logging  LoggingConfig  `mapstructure:"logging"`
+	Audit    AuditConfig    `mapstructure:"audit"`
 	TwoFA    TwoFAConfig    `mapstructure:"twofa"`
 	Shell    ShellConfig    `mapstructure:"shell"`
 	User     UserConfig     `mapstructure:"user"`
@@ -165,6 +166,12 @@ type LoggingConfig struct {
 	Level string `mapstructure:"level"`
 	// Format is json or console; empty is console on a terminal, else json.
 	Format string `mapstructure:"format"`
+}
+
+// AuditConfig is about the record of who did what.
+type AuditConfig struct {
+	// Retention is how long entries are kept.
+	Retention time.Duration `mapstructure:"retention"`
 }
 
 // TwoFAConfig is about the second factor.

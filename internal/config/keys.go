@@ -29,7 +29,7 @@ type Key struct {
 // Keys is the table, in the order in which people want to read it.
 func Keys() []Key {
 	return slices.Concat(serverKeys(), dockerKeys(), scanKeys(), updateKeys(), policyKeys(),
-		registryKeys(), loggingKeys(), signInKeys(), placeKeys())
+		registryKeys(), loggingKeys(), auditKeys(), signInKeys(), placeKeys())
 }
 
 // RestartKeys are the names of the keys that can't change while the program
@@ -122,6 +122,12 @@ func loggingKeys() []Key {
 	return []Key{
 		define("logging.level", "info", text, oneOf("debug", "info", "warn", "error")).env("WATCH_LOGGING_LEVEL"),
 		define("logging.format", "", text, oneOf("", "json", "console")).env("WATCH_LOGGING_FORMAT").restart(),
+	}
+}
+
+func auditKeys() []Key {
+	return []Key{
+		define("audit.retention", "8760h", duration, spanOf(day, 100*year)).env("WATCH_AUDIT_RETENTION"),
 	}
 }
 

@@ -23,6 +23,7 @@ func defaults() *config.Config {
 		Policy: config.PolicyConfig{SkipLabels: []string{"watchdocker.skip=true"}, ForceLabels: []string{"watchdocker.force=true"},
 			SkipLocalBuild: true, SkipPinnedDigest: true, SkipSemverPinned: true},
 		Logging:   config.LoggingConfig{Level: "info"},
+		Audit:     config.AuditConfig{Retention: 8760 * time.Hour},
 		StatePath: "/home/me/.local/state/watch-docker",
 	}
 }
@@ -74,6 +75,7 @@ registry:
   insecure: [NAS.local:5000]
   mirrors: {docker.io: mirror.example:5000, Quay.IO: "https://q.example"}
 logging: {level: debug, format: console}
+audit: {retention: 48h}
 user: {name: Bob.Smith, password: "correct horse"}
 twofa:
   required: true
@@ -106,6 +108,7 @@ func fullConfig() *config.Config {
 			Insecure: []string{"NAS.local:5000"},
 			Mirrors:  map[string]string{"docker.io": "mirror.example:5000", "Quay.IO": "https://q.example"}},
 		Logging: config.LoggingConfig{Level: "debug", Format: "console"},
+		Audit:   config.AuditConfig{Retention: 48 * time.Hour},
 		TwoFA: config.TwoFAConfig{Required: true, AllowedDomains: []string{"dash.example.org"}, Users: map[string]config.TwoFAUserConfig{
 			"Bob.Smith":       {Method: "otp", OTPSecret: "ABCDEF", IsSetup: true},
 			"eve@EXAMPLE.org": {Method: "webauthn", WebAuthnCredentials: []map[string]any{{"id": "AQID", "signCount": 7}}}}},
@@ -145,7 +148,7 @@ func TestTheEnvironmentSetsEveryKey(t *testing.T) {
 		"WATCH_POLICY_FLOATING_TAGS=latest,8.0",
 		"WATCH_REGISTRY_AUTH_0_HOST=ghcr.io", "WATCH_REGISTRY_AUTH_0_USERNAME=Me", "WATCH_REGISTRY_AUTH_0_PASSWORD=0123",
 		"WATCH_REGISTRY_INSECURE=NAS.local:5000", "WATCH_REGISTRY_MIRRORS=docker.io=mirror.example:5000, Quay.IO=https://q.example",
-		"WATCH_LOGGING_LEVEL=debug", "WATCH_LOGGING_FORMAT=console",
+		"WATCH_LOGGING_LEVEL=debug", "WATCH_LOGGING_FORMAT=console", "WATCH_AUDIT_RETENTION=48h",
 		"USER_NAME=Bob.Smith", "USER_PASSWORD=correct horse",
 		"IS_SECONDARY_VERIFICATION=true", "TWOFA_ALLOWED_DOMAINS=dash.example.org", "IS_OPEN_DOCKER_SHELL=true",
 		"APP_PATH=/srv/a,/srv/b", "STATE_PATH=/var/lib/wd"))

@@ -62,6 +62,7 @@ func TestBadValues(t *testing.T) {
 		{"duration without a unit", "scan: {interval: 10}", "scan.interval = 10: the unit is missing: add s, m or h, as in 10m"},
 		{"duration in days", "scan: {interval: 2d}", "scan.interval = 2d: there is no unit d: a day is 24h, so write 48h"},
 		{"negative duration", "scan: {cacheTTL: -5m}", "scan.cacheTTL = -5m: a duration can't be negative…0s to 744h"},
+		{"audit retention of less than a day", "audit: {retention: 23h}", "audit.retention = 23h: too short; allowed: 24h to 876000h"},
 		{"interval below the minimum", "scan: {interval: 9s}", "scan.interval = 9s: too short; allowed: 10s to 744h"},
 		{"endless interval", "scan: {interval: 10000h}", "scan.interval = 10000h: too long"},
 		{"list for a single value", "scan: {interval: [1m]}", "scan.interval: a single value is wanted"},
@@ -136,7 +137,7 @@ func TestKeysAreTakenStrictly(t *testing.T) {
 		{"a typing error in a secret's key doesn't show the secret", "user:\n  pasword: hunter2\n", []string{"user.pasword: unknown key; did you mean user.password? (config.yaml:2)"}},
 		{"twice", "scan:\n  interval: 1m\n  interval: 2m\n", []string{"scan.interval: is in line 2 already; allowed: once (config.yaml:3)"}},
 		{"a section that is a value", "logging: debug\n", []string{"logging: a section is wanted; allowed: level, format (config.yaml:1)"}},
-		{"no sections at all", "- a\n", []string{"configuration file: sections are wanted; allowed: server, metrics, docker, scan, update, policy, registry, logging, user, twofa, shell, compose, statePath (config.yaml:1)"}},
+		{"no sections at all", "- a\n", []string{"configuration file: sections are wanted; allowed: server, metrics, docker, scan, update, policy, registry, logging, audit, user, twofa, shell, compose, statePath (config.yaml:1)"}},
 		// The line is the parser's, which counts from 0 for some errors and from 1 for others.
 		{"not YAML", "scan:\n  interval: [1m\n", []string{"configuration file: not YAML: did not find expected ',' or ']' (config.yaml:1)"}},
 		{"a password that looks like an alias isn't repeated", "user: {name: bob, password: *hunter2 }\n", []string{"configuration file: not YAML: a value that begins with * must be in quotes (config.yaml)"}},

@@ -28,10 +28,11 @@ func may() map[string][]string {
 		"scheduler": {"logging"},
 		"preview":   {"image"},
 		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
+		"audit":     {"store", "logging"},
 		"auth":      {"store", "logging"},
 		"twofa":     {"store", "logging"},
 		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":       {"auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging"},
+		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging"},
 	}
 }
 

@@ -1,3 +1,0 @@
-package auth
-
-func commonest(string) bool { return false }
