@@ -90,9 +90,10 @@ async function busy(node, work) {
 function guarded(work) {
   return async (event) => {
     const clicked = event.currentTarget;
+    if (clicked.ariaDisabled) return; // not `disabled`, which would take the focus away
     const place = clicked.closest('.card, form, dialog, main') ?? document.body;
     place.querySelectorAll('.error.of-button').forEach((e) => e.remove());
-    clicked.disabled = true;
+    clicked.ariaDisabled = 'true';
     try {
       await work(event);
     } catch (error) {
@@ -101,7 +102,7 @@ function guarded(work) {
       (clicked.closest('.row, li') ?? clicked).after(problem);
       problem.textContent = explain(error);
     } finally {
-      clicked.disabled = false;
+      clicked.ariaDisabled = null;
     }
   };
 }
