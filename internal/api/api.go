@@ -133,7 +133,7 @@ func (s *server) middlewares(ids map[string]string) ([]gin.HandlerFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []gin.HandlerFunc{s.identify, accessLog(s.log), s.audited(ids), recovery(s.log), s.headers, cors(s.CORSOrigins), own, deadlines}, nil
+	return []gin.HandlerFunc{deadlines, s.identify, accessLog(s.log), s.audited(ids), recovery(s.log), s.headers, cors(s.CORSOrigins), own}, nil
 }
 
 // underPath accepts every route under the base URL's path as well as without

@@ -83,14 +83,21 @@ func (s *server) ownsHost(r *http.Request) bool {
 	return ok && at.scheme == "https" && port == "" && !isIP(at.domain())
 }
 
-// deadlines lifts the limit on reading the body once it is read. huma sets one
-// for the whole connection, and net/http, which goes on reading in order to
-// notice a client that leaves, would take its passing for one: a request that
-// waits longer than it would lose its context.
+// deadlines gives a body so long to arrive, whoever reads it: its handler, or
+// net/http, which reads on for a while after an answer so that the connection
+// may be used again. What comes slower ends the connection.
+//
+// Once a body is read the limit is lifted. It is one of the whole connection,
+// and net/http, which goes on reading in order to notice a client that leaves,
+// would take its passing for one: a request that waits longer would lose its
+// context.
 func deadlines(c *gin.Context) {
-	c.Request.Body = &liftedAtEnd{ReadCloser: c.Request.Body, lift: func() {
-		_ = http.NewResponseController(c.Writer).SetReadDeadline(time.Time{}) // a recorder in a test has none
-	}}
+	connection := http.NewResponseController(c.Writer)
+	none := c.Request.ContentLength == 0
+	if !none {
+		_ = connection.SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder in a test has none
+	}
+	c.Request.Body = &liftedAtEnd{ReadCloser: c.Request.Body, end: none, lift: func() { _ = connection.SetReadDeadline(time.Time{}) }}
 	c.Next()
 }
 
@@ -98,10 +105,20 @@ type liftedAtEnd struct {
 	io.ReadCloser
 
 	lift func()
+	end  bool
 }
 
-// Close is called by huma when it has read what it wants.
+func (b *liftedAtEnd) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.end = b.end || err == io.EOF //nolint:errorlint // io.Reader's own, never wrapped
+	return n, err
+}
+
+// Close is called by huma, which sets a limit of its own before it reads.
 func (b *liftedAtEnd) Close() error {
-	b.lift()
-	return b.ReadCloser.Close()
+	err := b.ReadCloser.Close()
+	if b.end {
+		b.lift()
+	}
+	return err
 }
