@@ -11,6 +11,7 @@ import (
 // codes are the recovery codes that the page shows.
 func (p *page) codes() []string {
 	p.t.Helper()
+	p.await(place+`.querySelector('.codes') !== null`, "a list of codes")
 	codes := js[[]string](p, `[...`+place+`.querySelectorAll('.codes code')].map((c) => c.textContent)`)
 	if len(codes) != 10 {
 		p.t.Fatalf("%d recovery codes: %v", len(codes), codes)
@@ -34,7 +35,7 @@ func (a authenticatorApp) shows(t *testing.T, steps int) string {
 // scan reads what the page shows for an app.
 func (p *page) scan() authenticatorApp {
 	p.t.Helper()
-	p.sees("Scan this code")
+	p.await(`document.querySelector('.secret') !== null`, "a key")
 	if !js[bool](p, `document.querySelector('.qr').complete && document.querySelector('.qr').naturalWidth >= 150`) {
 		p.t.Error("the QR code isn't shown")
 	}
@@ -126,14 +127,14 @@ func TestWhatIsDelicateAsksForAFreshProofAndGoesOn(t *testing.T) {
 	w.forgetProofs()
 	p.press("Rename: Laptop").fill("Name of the passkey", "Old laptop").press("Save").heads("Is it you?").press("Use a passkey").sees("Old laptop").heads("Your account")
 	w.forgetProofs()
-	p.press("New recovery codes").press("New recovery codes").heads("Is it you?").press("Use a passkey").heads("Recovery codes")
+	p.press("New recovery codes").press("New recovery codes").heads("Is it you?").press("Use a passkey")
 	codes := p.codes()
 	p.press("Continue").heads("Your account")
 
 	w.forgetProofs()
 	p.press("Remove: Old laptop").press("Remove").heads("Is it you?").fill("Code from your app, or a recovery code", codes[0]).press("Confirm").sees("No passkey yet.")
 	p.await(`document.querySelector('dialog') === null`, "no dialog")
-	p.press("Sign out").heads("Sign in").press("Sign in with a passkey").sees("This passkey")
+	p.press("Sign out").heads("Sign in").press("Sign in with a passkey").sees("The passkey's answer doesn't hold.")
 	if n := len(p.credentials(laptop)); n != 1 {
 		t.Errorf("the authenticator has %d credentials", n)
 	}

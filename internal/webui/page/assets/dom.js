@@ -31,6 +31,7 @@ export function explain(error) {
   if (error.detail) return error.detail;
   if (error.name === 'NotAllowedError') return t('passkey.cancelled');
   if (error.name === 'InvalidStateError') return t('passkey.known');
+  if (error.name === 'SecurityError') return t('passkey.address');
   if (error.name === 'TypeError') return t('error.network');
   return error.message || String(error);
 }
