@@ -44,7 +44,7 @@ func (a access) session() bool { return a == session || a.temporary() || a.fresh
 func (s *server) allows(a access, who *caller) error {
 	switch {
 	case who.Temporary && !a.temporary():
-		return secondFactor
+		return secondFactor()
 	case who.APIToken != "" && a.session():
 		return problem(http.StatusForbidden, CodeNeedsSession, "An API token can't do this: sign in.")
 	case who.Temporary:

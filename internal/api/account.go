@@ -222,7 +222,7 @@ func (s *server) user(ctx context.Context, name string) (*userOut, error) {
 			return &userOut{Body: userOf(u)}, nil
 		}
 	}
-	return nil, noUser
+	return nil, noUser()
 }
 
 func (s *server) removeUser(ctx context.Context, in *UserPath) (*none, error) {

@@ -41,6 +41,7 @@ type Dependencies struct {
 	System     System
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
+	Page       Page                  // nil: none
 
 	// BaseURL is the program's public URL, nil if not known. Its path is
 	// accepted before every route; its origin is our own.
@@ -105,7 +106,7 @@ func New(d Dependencies) (http.Handler, error) {
 	maps.Copy(ids, operationIDs(api.OpenAPI()))
 	correct(api.OpenAPI())
 	s.document = sync.OnceValues(api.OpenAPI().MarshalJSON)
-	return underPath(d.BaseURL, engine), nil
+	return underPath(d.BaseURL, d.Page != nil, engine), nil
 }
 
 func (s *server) engine() (*gin.Engine, error) {
@@ -120,9 +121,7 @@ func (s *server) engine() (*gin.Engine, error) {
 	if err := r.SetTrustedProxies(proxies); err != nil {
 		return nil, err
 	}
-	r.NoRoute(func(c *gin.Context) {
-		problem(http.StatusNotFound, CodeNotFound, "There is nothing at "+c.Request.URL.Path+".").write(c)
-	})
+	r.NoRoute(nothing)
 	r.NoMethod(func(c *gin.Context) {
 		problem(http.StatusMethodNotAllowed, CodeMethod, c.Request.Method+" is not allowed at "+c.Request.URL.Path+".").write(c)
 	})
@@ -138,19 +137,23 @@ func (s *server) middlewares(ids map[string]string) ([]gin.HandlerFunc, error) {
 }
 
 // underPath accepts every route under the base URL's path as well as without
-// it: some proxies strip it, and the health check of this machine never has it.
-func underPath(base *url.URL, h http.Handler) http.Handler {
-	if base == nil || strings.Trim(base.Path, "/") == "" {
+// it: some proxies strip it, and the health check of this machine never has
+// it. The path itself leads to the page below it, whose addresses are relative.
+func underPath(base *url.URL, page bool, h http.Handler) http.Handler {
+	prefix := basePath(base)
+	if prefix == "" {
 		return h
 	}
-	prefix := "/" + strings.Trim(base.Path, "/")
 	stripped := http.StripPrefix(prefix, h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, prefix+"/") {
+		switch {
+		case strings.HasPrefix(r.URL.Path, prefix+"/"):
 			stripped.ServeHTTP(w, r)
-			return
+		case page && r.URL.Path == prefix:
+			http.Redirect(w, r, prefix+"/", http.StatusFound)
+		default:
+			h.ServeHTTP(w, r)
 		}
-		h.ServeHTTP(w, r)
 	})
 }
 

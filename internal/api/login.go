@@ -246,5 +246,7 @@ func (s *server) checkCode(ctx context.Context, code string) error {
 	return s.TwoFA.VerifyRecovery(ctx, user, code)
 }
 
-var secondFactor = problem(http.StatusUnauthorized, CodeSecondFactor,
-	"Give the second factor first, at /api/v1/2fa/verify, or set one up if there is none; or sign in again.").with(headerAuthenticate, challengeInvalid)
+func secondFactor() Problem {
+	return problem(http.StatusUnauthorized, CodeSecondFactor,
+		"Give the second factor first, at /api/v1/2fa/verify, or set one up if there is none; or sign in again.").with(headerAuthenticate, challengeInvalid)
+}

@@ -58,8 +58,8 @@ const (
 	CodeNoPasskeyHere    = "no_passkey_here"
 	CodeNoPasskeys       = "passkeys_unavailable"
 	CodeNoFactor         = "factor_not_found"
-	CodeNoCredential     = "credential_not_found"
-	CodeCredentialTaken  = "credential_taken"
+	CodeNoCredential     = "credential_not_found" //nolint:gosec // a name
+	CodeCredentialTaken  = "credential_taken"     //nolint:gosec // a name
 	CodeTooMany          = "too_many"
 	CodeSetupToken       = "bad_setup_token"
 	CodeSetUp            = "already_set_up"
@@ -143,7 +143,7 @@ func problemOfSentinel(err error) Problem {
 	case errors.Is(err, auth.ErrToken):
 		return unauthorized(err)
 	case errors.Is(err, auth.ErrSecondFactor):
-		return secondFactor
+		return secondFactor()
 	case errors.Is(err, auth.ErrBusy):
 		return problem(http.StatusServiceUnavailable, CodeOverloaded, sentence(auth.ErrBusy.Error())).retryAfter(1)
 	case errors.Is(err, ErrUnknownContainer):
@@ -208,12 +208,14 @@ func problemOfIdentity(err error) (Problem, bool) {
 	case errors.Is(err, twofa.ErrHasFactor):
 		return problem(http.StatusForbidden, CodeSecondFactor, "There is a second factor already: give that first."), true
 	case errors.Is(err, store.ErrNoUser):
-		return noUser, true
+		return noUser(), true
 	}
 	return Problem{}, false
 }
 
-var noUser = problem(http.StatusNotFound, CodeNoUser, "There is no such user, or no more.")
+func noUser() Problem {
+	return problem(http.StatusNotFound, CodeNoUser, "There is no such user, or no more.")
+}
 
 // unauthorized is the answer to a token that is missing or doesn't count. The
 // kind is told: whoever has a token may know that it expired.

@@ -36,7 +36,9 @@ func (s *server) routes(r *routes) {
 	handle(r, viewer, "GET /api/images", "listImages", "All images and who uses them", s.listImages)
 	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
 
-	r.socket(viewer, "GET /api/events/ws", s.upgrade(s.events))
+	r.plain(viewer, "GET /api/events/ws", s.upgrade(s.events))
+	r.plain(anyone, "GET /", s.page)
+	r.plain(anyone, "GET /assets/{path...}", s.page)
 
 	handle(r, viewer, "GET /api/system", "getSystem", "How the program, the engine and the registries are doing", s.getSystem)
 	handle(r, administrator, "GET /api/config", "getConfig", "The configuration, secrets masked", s.getConfig)
@@ -99,8 +101,9 @@ type routes struct {
 	fail   func(context.Context, error) error
 }
 
-// socket registers a WebSocket: beside huma, and not in its document.
-func (r *routes) socket(who access, route string, h gin.HandlerFunc) {
+// plain registers a route beside huma, and not in its document: a WebSocket or
+// a file.
+func (r *routes) plain(who access, route string, h gin.HandlerFunc) {
 	method, path, _ := strings.Cut(route, " ")
 	path = pathOf(path)
 	r.needs[method+" "+path] = who
@@ -108,7 +111,9 @@ func (r *routes) socket(who access, route string, h gin.HandlerFunc) {
 }
 
 // pathOf is a path as gin writes it.
-func pathOf(path string) string { return strings.NewReplacer("{", ":", "}", "").Replace(path) }
+func pathOf(path string) string {
+	return strings.NewReplacer("{path...}", "*path", "{", ":", "}", "").Replace(path)
+}
 
 // handle registers one route. Its success is 200, or 204 if O has no body.
 func handle[I, O any](r *routes, who access, route, id, summary string, h func(context.Context, *I) (*O, error), options ...func(*huma.Operation)) {

@@ -28,6 +28,7 @@ const (
 type Program struct {
 	Args           []string // without the program's own name
 	Environ        []string // "NAME=value"
+	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
 
@@ -45,6 +46,9 @@ func commands() []command {
 		{"update", "update containers: -all or NAME…, -json, -dry-run, -force", runUpdate},
 		{"rollback", "give a container the image back that it ran before: NAME, -json", runRollback},
 		{"takeover", "what the container does that replaces Watch Docker's own; not for people", runTakeover},
+		{"set-password", "give a user a new password, typed or from standard input: USER", runSetPassword},
+		{"reset-2fa", "take all second factors from a user who has lost them: USER", runResetTwoFA},
+		{"rotate-key", "make a new key for signing tokens, and end all sessions", runRotateKey},
 		{"healthcheck", "ask the server on this machine whether it lives", runHealthcheck},
 		{"config check", "check the configuration and show each value with its source", runConfigCheck},
 		{"version", "print the version", runVersion},

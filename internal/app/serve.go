@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/audit"
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
@@ -24,6 +25,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/scheduler"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
+	"github.com/watch-docker/watch-docker/internal/webui"
 )
 
 const (
@@ -51,6 +53,7 @@ type Server struct {
 	socket   *http.Server
 	auth     *auth.Service
 	twofa    *twofa.Service
+	audit    *audit.Log
 	required atomic.Bool // twofa.required
 	interval *scheduler.Interval
 	asked    *scans
@@ -120,6 +123,9 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	if s.parts, err = assemble(ctx, cfg, p.Environ, log, st, replacing(cfg.StatePath, file)); err != nil {
 		return nil, err
 	}
+	s.audit = audit.New(audit.Dependencies{
+		Store: st, Logger: log, Retention: func() time.Duration { return s.watcher.Current().Audit.Retention },
+	})
 	if err := s.identity(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -146,7 +152,7 @@ func (s *Server) identity(ctx context.Context, cfg *config.Config) (err error) {
 		return err
 	}
 	s.twofa = twofa.New(twofa.Dependencies{Store: s.store, Logger: s.log})
-	if err := s.auth.FirstUser(ctx, cfg.User.Name, cfg.User.Password.Reveal()); err != nil {
+	if err := s.firstUser(ctx, cfg.User); err != nil {
 		return err
 	}
 	return s.twofa.Import(ctx, imported(cfg.TwoFA.Users))
@@ -161,10 +167,14 @@ func imported(users map[string]config.TwoFAUserConfig) map[string]twofa.Imported
 }
 
 func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
+	page, err := webui.New()
+	if err != nil {
+		return err
+	}
 	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	handler, err := api.New(api.Dependencies{
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
-		Auth: s.auth, TwoFA: s.twofa, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side,
+		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Page: page,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
 		BaseURL: cfg.Server.BaseURL, CORSOrigins: cfg.Server.CORSOrigins, TrustedProxies: cfg.Server.TrustedProxies,
@@ -201,8 +211,10 @@ func (s *Server) Latest() scanner.Result { return s.scanner.Latest() }
 
 // Run serves until ctx ends, then finishes the requests under way. An end that
 // was asked for is no error.
-func (s *Server) Run(ctx context.Context) error {
+func (s *Server) Run(ctx context.Context) (err error) {
 	s.log.Info("listening", zap.String("addr", s.Addr()), zap.String("version", Version()), zap.String("engine", s.engine.Host()))
+	s.audit.Record(ctx, audit.Entry{Via: audit.ViaServer, Action: actionStart, Result: audit.OK, Detail: "version " + Version()})
+	defer func() { s.recordEnd(ctx, err) }()
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { close(s.closing) })()
 	group.Go(func() error { return serveHTTP(ctx, s.http, s.listener) })
@@ -214,7 +226,8 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.cron.Run(ctx) })
 	group.Go(func() error { return s.watcher.Run(ctx) })
 	group.Go(func() error { return s.auth.Run(ctx) })
-	err := group.Wait()
+	group.Go(func() error { return s.audit.Run(ctx) })
+	err = group.Wait()
 	s.sockets.Wait() // each takes 5 seconds at most, from the same moment on as the requests
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -242,10 +255,12 @@ func (s *Server) update(ctx context.Context) error {
 // autoUpdate is the cron job: scan, then update what the schedule may.
 func (s *Server) autoUpdate(ctx context.Context) {
 	if _, err := s.scanner.Scan(ctx, scanner.Options{}); err != nil {
+		recordRun(ctx, s.audit, audit.ViaSchedule, updateArgs{}, api.Run{}, fmt.Errorf("the scan before it failed: %w", err))
 		s.log.Warn("the scheduled update is left out, since its scan failed", logging.Action("update"), logging.Err(err))
 		return
 	}
 	run, err := s.operator.run(ctx, updateArgs{}, actorSchedule, bySchedule)
+	recordRun(ctx, s.audit, audit.ViaSchedule, updateArgs{}, run, err)
 	if err != nil {
 		s.log.Warn("the scheduled update failed", logging.Action("update"), logging.Err(err))
 	}
@@ -352,6 +367,7 @@ func (s *Server) reload(cfg *config.Config) {
 		s.log.Warn("the log level stays", logging.Err(err))
 	}
 	s.required.Store(cfg.TwoFA.Required)
+	s.recordReload(cfg)
 	s.interval.Set(cfg.Scan.Interval)
 	s.cron.Set(updateSchedule(cfg), cfg.Update.Location())
 	if s.apply(cfg) {

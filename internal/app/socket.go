@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/audit"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/updater"
@@ -53,7 +54,8 @@ func listenSocket(ctx context.Context, folder string) (net.Listener, error) {
 	return l, nil
 }
 
-// socketHandler serves commands: POST /update answers with one message a line.
+// socketHandler serves commands: POST /update answers with one message a line,
+// POST /account with one accountResult.
 func (s *Server) socketHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, r *http.Request) {
@@ -69,6 +71,7 @@ func (s *Server) socketHandler() http.Handler {
 		}
 		_ = json.NewEncoder(w).Encode(op) // whoever asked may be gone
 	})
+	mux.HandleFunc("POST /account", s.serveAccount)
 	mux.HandleFunc("POST /update", func(w http.ResponseWriter, r *http.Request) {
 		var args updateArgs
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&args); err != nil {
@@ -84,6 +87,7 @@ func (s *Server) socketHandler() http.Handler {
 		run, err := s.operator.command(r.Context(), args,
 			func(done, total int) { send(message{Asked: &asked{done, total}}) },
 			func(op store.Operation) { send(message{Operation: &op}) })
+		recordRun(r.Context(), s.audit, audit.ViaCommand, args, run, err)
 		if errors.Is(err, errLeft) {
 			return // whoever asked asks the next server
 		}

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/audit"
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/store"
@@ -128,7 +129,9 @@ func (p Program) updateHere(ctx context.Context, cfg *config.Config, a updateArg
 		_ = parts.updater.Run(working) // ends with its context
 	}()
 	defer func() { stop(); <-ended }()
-	return parts.operator.command(ctx, a, view.progress.references, view.operation)
+	run, err = parts.operator.command(ctx, a, view.progress.references, view.operation)
+	recordRun(ctx, audit.New(audit.Dependencies{Store: st}), audit.ViaCommand, a, run, err)
+	return run, err
 }
 
 func exitCode(run api.Run) int {

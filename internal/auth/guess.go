@@ -31,12 +31,10 @@ type slowing struct {
 // the name can't keep its owner out; whoever guesses at the second factor has
 // the password already. A network's grows long. A device that has signed in
 // before is counted by itself alone.
-var (
-	byNetwork        = slowing{10, 15 * time.Minute}
-	byAccount        = slowing{5, 30 * time.Second}
-	byAccountsFactor = slowing{5, time.Hour}
-	byDevice         = slowing{10, 15 * time.Minute}
-)
+func byNetwork() slowing        { return slowing{10, 15 * time.Minute} }
+func byAccount() slowing        { return slowing{5, 30 * time.Second} }
+func byAccountsFactor() slowing { return slowing{5, time.Hour} }
+func byDevice() slowing         { return slowing{10, 15 * time.Minute} }
 
 const (
 	firstDelay = time.Second
@@ -96,17 +94,17 @@ type GuessRequest struct {
 // what a right guess clears.
 func (r GuessRequest) counters() (keys []tryKey, slow []slowing) {
 	if r.Device != "" {
-		return []tryKey{{"device/" + string(r.Kind), r.Device}}, []slowing{byDevice}
+		return []tryKey{{"device/" + string(r.Kind), r.Device}}, []slowing{byDevice()}
 	}
 	if r.Account != "" {
-		account := byAccount
+		account := byAccount()
 		if r.Kind == GuessFactor {
-			account = byAccountsFactor
+			account = byAccountsFactor()
 		}
 		keys, slow = append(keys, tryKey{"account/" + string(r.Kind), clip(r.Account, LongestName)}), append(slow, account)
 	}
 	if network := NetworkOf(r.Address); network != "" {
-		keys, slow = append(keys, tryKey{"network", network}), append(slow, byNetwork)
+		keys, slow = append(keys, tryKey{"network", network}), append(slow, byNetwork())
 	}
 	return keys, slow
 }

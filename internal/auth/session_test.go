@@ -13,7 +13,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/store"
 )
 
-var here = auth.Client{Address: "192.0.2.1", Device: "test"}
+func here() auth.Client { return auth.Client{Address: "192.0.2.1", Device: "test"} }
 
 func (w *world) signIn() auth.Login {
 	w.t.Helper()
@@ -67,7 +67,7 @@ func TestATemporarySessionIsSpentOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			login, err := w.Upgrade(t.Context(), temp.Identity, here)
+			login, err := w.Upgrade(t.Context(), temp.Identity, here())
 			switch {
 			case err == nil:
 				upgraded.Add(1)
@@ -95,15 +95,15 @@ func TestAProofIsFreshForFiveMinutes(t *testing.T) {
 	if w.IsFresh(w.is(login.Token, nil)) {
 		t.Error("still fresh")
 	}
-	if _, err := w.StepUpPassword(t.Context(), login.Identity, "wrong password", here); !errors.Is(err, auth.ErrCredentials) {
+	if _, err := w.StepUpPassword(t.Context(), login.Identity, "wrong password", here()); !errors.Is(err, auth.ErrCredentials) {
 		t.Error(err)
 	}
-	until, err := w.StepUpPassword(t.Context(), login.Identity, password, here)
+	until, err := w.StepUpPassword(t.Context(), login.Identity, password, here())
 	if err != nil || !until.Equal(w.now().Add(5*time.Minute)) || !w.IsFresh(w.is(login.Token, nil)) {
 		t.Errorf("%s, %v", until, err)
 	}
 	w.factor()
-	if _, err := w.StepUpPassword(t.Context(), login.Identity, password, here); !errors.Is(err, auth.ErrUseFactor) {
+	if _, err := w.StepUpPassword(t.Context(), login.Identity, password, here()); !errors.Is(err, auth.ErrUseFactor) {
 		t.Errorf("with a second factor, as the session doesn't know yet: %v", err)
 	}
 }
@@ -112,7 +112,7 @@ func TestAChangedPasswordEndsAllSessionsAndIsNoProofForWhoHasAFactor(t *testing.
 	w := newWorld(t).ann()
 	w.factor()
 	login := func() auth.Login {
-		full, err := w.Upgrade(t.Context(), w.signIn().Identity, here)
+		full, err := w.Upgrade(t.Context(), w.signIn().Identity, here())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,15 +122,15 @@ func TestAChangedPasswordEndsAllSessionsAndIsNoProofForWhoHasAFactor(t *testing.
 	ended, release := w.Ended(t.Context(), other.SessionID)
 	defer release()
 	w.pass(6 * time.Minute)
-	if _, err := w.ChangePassword(t.Context(), mine.Identity, "wrong password", "another battery", here); !errors.Is(err, auth.ErrCredentials) {
+	if _, err := w.ChangePassword(t.Context(), mine.Identity, "wrong password", "another battery", here()); !errors.Is(err, auth.ErrCredentials) {
 		t.Error(err)
 	}
 	for _, bad := range []string{"1234567", "password1", "ann", "PassWord"} {
-		if _, err := w.ChangePassword(t.Context(), mine.Identity, password, bad, here); !errors.Is(err, auth.ErrPassword) {
+		if _, err := w.ChangePassword(t.Context(), mine.Identity, password, bad, here()); !errors.Is(err, auth.ErrPassword) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	next, err := w.ChangePassword(t.Context(), mine.Identity, password, "another battery", here)
+	next, err := w.ChangePassword(t.Context(), mine.Identity, password, "another battery", here())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,14 +152,14 @@ func TestAChangedFactorLeavesOneNewSession(t *testing.T) {
 	w := newWorld(t).ann()
 	first, second := w.signIn(), w.signIn()
 	w.factor()
-	next, err := w.FactorChanged(t.Context(), first.Identity, true, here)
+	next, err := w.FactorChanged(t.Context(), first.Identity, true, here())
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.is(first.Token, auth.ErrTokenEnded)
 	w.is(second.Token, auth.ErrTokenEnded)
 	w.is(next.Token, nil)
-	if _, err := w.FactorChanged(t.Context(), first.Identity, true, here); !errors.Is(err, auth.ErrTokenEnded) {
+	if _, err := w.FactorChanged(t.Context(), first.Identity, true, here()); !errors.Is(err, auth.ErrTokenEnded) {
 		t.Errorf("by a session that has ended: %v", err)
 	}
 }
@@ -179,13 +179,16 @@ func TestWhereASecondFactorIsRequiredASessionWithoutOneEnds(t *testing.T) {
 func TestAnEndReachesThoseWhoWait(t *testing.T) {
 	w := newWorld(t).ann()
 	for name, end := range map[string]func(auth.Login) error{
-		"logout":         func(l auth.Login) error { return w.Logout(t.Context(), l.SessionID) },
-		"revoked":        func(l auth.Login) error { return w.EndSession(t.Context(), "ann", l.SessionID) },
-		"all of a user":  func(auth.Login) error { _, err := w.EndSessions(t.Context(), "ann"); return err },
-		"the key":        func(auth.Login) error { _, err := w.RotateKey(t.Context()); return err },
-		"the role":       func(auth.Login) error { return w.SetRole(t.Context(), "ann", auth.Administrator) },
-		"the password":   func(auth.Login) error { _, err := w.SetPassword(t.Context(), "ann", password); return err },
-		"the own factor": func(l auth.Login) error { _, err := w.FactorChanged(t.Context(), l.Identity, false, here); return err },
+		"logout":        func(l auth.Login) error { return w.Logout(t.Context(), l.SessionID) },
+		"revoked":       func(l auth.Login) error { return w.EndSession(t.Context(), "ann", l.SessionID) },
+		"all of a user": func(auth.Login) error { _, err := w.EndSessions(t.Context(), "ann"); return err },
+		"the key":       func(auth.Login) error { _, err := w.RotateKey(t.Context()); return err },
+		"the role":      func(auth.Login) error { return w.SetRole(t.Context(), "ann", auth.Administrator) },
+		"the password":  func(auth.Login) error { _, err := w.SetPassword(t.Context(), "ann", password); return err },
+		"the own factor": func(l auth.Login) error {
+			_, err := w.FactorChanged(t.Context(), l.Identity, false, here())
+			return err
+		},
 	} {
 		login := w.signIn()
 		ended, release := w.Ended(t.Context(), login.SessionID)
@@ -337,12 +340,12 @@ func TestADeviceThatIsKnownHasGuessesOfItsOwn(t *testing.T) {
 	key := w.signIn().DeviceKey
 	for i := range 40 { // strangers, from everywhere and from the owner's own network
 		_ = w.Attempt("ann", fmt.Sprintf("198.51.100.%d", i))
-		_ = w.Attempt("ann", here.Address)
+		_ = w.Attempt("ann", here().Address)
 	}
 	if _, err := w.login("ann", password); err == nil {
 		t.Fatal("the account isn't slowed")
 	}
-	mine := auth.LoginRequest{Username: "ann", Password: password, Client: auth.Client{Address: here.Address, DeviceKey: key}}
+	mine := auth.LoginRequest{Username: "ann", Password: password, Client: auth.Client{Address: here().Address, DeviceKey: key}}
 	login, err := w.Login(t.Context(), mine)
 	if err != nil || login.DeviceKey != key {
 		t.Errorf("%q, %v", login.DeviceKey, err)

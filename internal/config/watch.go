@@ -141,7 +141,7 @@ func (w *Watcher) Reload() error {
 	if len(kept) > 0 {
 		w.opts.Logger.Warn("changed in the configuration file, but needs a restart", zap.Strings("keys", kept))
 	}
-	changed := changes(old, fresh)
+	changed := Changes(old, fresh)
 	w.current.Store(fresh)
 	if len(changed) == 0 {
 		return nil
@@ -195,7 +195,7 @@ func (w *Watcher) listeners() []func(*Config) {
 // names those that differed.
 func keep(fresh, old *Config) []string {
 	var kept []string
-	for _, name := range changes(old, fresh) {
+	for _, name := range Changes(old, fresh) {
 		if !slices.Contains(RestartKeys(), name) {
 			continue
 		}
@@ -209,8 +209,8 @@ func keep(fresh, old *Config) []string {
 	return kept
 }
 
-// changes are the keys whose values differ.
-func changes(a, b *Config) []string {
+// Changes are the keys whose values differ.
+func Changes(a, b *Config) []string {
 	var names []string
 	for _, k := range Keys() {
 		if !reflect.DeepEqual(a.value(k.Name), b.value(k.Name)) {

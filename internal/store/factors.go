@@ -278,7 +278,7 @@ func (s *Store) removeFactor(ctx context.Context, user, statement string, args .
 func (s *Store) RemoveFactors(ctx context.Context, user string) (ok bool, err error) {
 	err = s.tx(ctx, "remove the factors of "+user, func(tx *sql.Tx) error {
 		for _, table := range []string{"totp", "passkeys"} {
-			removed, err := changed(tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE user = ?`, user)) //nolint:gosec // two names of our own
+			removed, err := changed(tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE user = ?`, user))
 			if err != nil {
 				return err
 			}

@@ -43,6 +43,13 @@ func buildRequirements() []requirement {
 	}
 }
 
+func browserRequirements() []requirement {
+	return []requirement{
+		{"chromium", onPath("chromium")},
+		{"fonts-noto-cjk", exists("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")}, // Chinese shows as boxes without
+	}
+}
+
 // Install brings what the testbed runs on (Debian's Docker engine, registry,
 // busybox) onto this machine with apt-get. What is there already is left
 // alone; if nothing is missing it neither needs root nor touches apt. No
@@ -70,6 +77,19 @@ func InstallCompose(ctx context.Context, log io.Writer) error {
 	}
 	_, err := composePlugin(ctx, log)
 	return err
+}
+
+// InstallBrowser brings Chromium, for test/browser.
+func InstallBrowser(ctx context.Context, log io.Writer) error {
+	return installMissing(ctx, log, browserRequirements())
+}
+
+// Browser is where Chromium is.
+func Browser() (string, error) {
+	if gone := missing(browserRequirements()); len(gone) > 0 {
+		return "", forgotten(gone)
+	}
+	return lookPath("chromium")
 }
 
 func installMissing(ctx context.Context, log io.Writer, reqs []requirement) error {
@@ -121,10 +141,13 @@ func checkInstalled(pkgs ...string) error {
 		}
 	}
 	if gone := missing(wanted); len(gone) > 0 {
-		return fmt.Errorf("missing Debian package %s: run `go run ./test/testbed/cmd/testbed install` as root",
-			strings.Join(gone, ", "))
+		return forgotten(gone)
 	}
 	return nil
+}
+
+func forgotten(pkgs []string) error {
+	return fmt.Errorf("missing Debian package %s: run `go run ./test/testbed/cmd/testbed install` as root", strings.Join(pkgs, ", "))
 }
 
 func checkApt(pkgs []string) error {

@@ -1,7 +1,7 @@
 // Command testbed brings up a Docker engine and registries to try Watch
 // Docker on, and takes them down again.
 //
-//	testbed install [-newest]       install what it needs with apt-get, build Compose
+//	testbed install [-newest]       install what it needs with apt-get, Chromium too, build Compose
 //	testbed watchtower              build Watchtower 1.7.1 to compare with, and print its path
 //	testbed up [flags]              bring up, stay until Ctrl-C, take down
 //	testbed up -d [flags]           bring up and go to the background
@@ -79,6 +79,9 @@ func install(ctx context.Context, args []string, log io.Writer) error {
 		if err := testbed.InstallNewest(ctx, log); err != nil {
 			return err
 		}
+	}
+	if err := testbed.InstallBrowser(ctx, log); err != nil {
+		return err
 	}
 	return testbed.InstallCompose(ctx, log)
 }
