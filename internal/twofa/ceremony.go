@@ -64,7 +64,7 @@ func relyingParty(at Site) (*webauthn.WebAuthn, error) {
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 	})
 	if err != nil {
-		return nil, &UnavailableError{"Passkeys belong to a host name, and this is none: " + at.RPID + "."}
+		return nil, &UnavailableError{"Passkeys need a host name with a dot in it, or localhost, and this is " + at.RPID + "."}
 	}
 	return rp, nil
 }
