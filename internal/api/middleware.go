@@ -97,6 +97,9 @@ func deadlines(c *gin.Context) {
 	if !none {
 		_ = connection.SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder in a test has none
 	}
+	// A copy: net/http looks at the body of its own request to know whether
+	// the connection may be used again.
+	c.Request = c.Request.WithContext(c.Request.Context())
 	c.Request.Body = &liftedAtEnd{ReadCloser: c.Request.Body, end: none, lift: func() { _ = connection.SetReadDeadline(time.Time{}) }}
 	c.Next()
 }
@@ -110,7 +113,7 @@ type liftedAtEnd struct {
 
 func (b *liftedAtEnd) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.end = b.end || err == io.EOF //nolint:errorlint // io.Reader's own, never wrapped
+	b.end = b.end || err == io.EOF
 	return n, err
 }
 

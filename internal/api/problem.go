@@ -243,6 +243,11 @@ func invalid(field, message string) Problem {
 // left out: huma would echo a password that is too long.
 func fromHuma(e *huma.ErrorModel) Problem {
 	switch e.Status {
+	case http.StatusInternalServerError:
+		if e.Detail == "cannot read request body" { // it broke off, or its chunks are none
+			return invalid("body", "could not be read to its end")
+		}
+		return problem(http.StatusInternalServerError, CodeInternal, internalErrorMessage)
 	case http.StatusRequestEntityTooLarge:
 		return problem(e.Status, CodeTooLarge, "The body is larger than this route takes.")
 	case http.StatusUnsupportedMediaType:

@@ -25,7 +25,7 @@ func TestForgedHeadersDontEvadeTheThrottle(t *testing.T) {
 	w := newWorld(t)
 	c := w.client()
 	n := 0
-	guessUntilSlowed(t, 10, func() answer {
+	slowDown(t, 10, func() answer {
 		n++
 		return c.login(fmt.Sprint("user", n), "a wrong password", lies(n)...)
 	})
@@ -141,7 +141,7 @@ func TestAClientBehindATrustedProxyCantForgeItsAddress(t *testing.T) {
 		}
 	}
 	n := 0
-	guessUntilSlowed(t, 10, func() answer {
+	slowDown(t, 10, func() answer {
 		n++
 		return proxy.login(fmt.Sprint("user", n), "a wrong password", through(n, "203.0.113.1")...)
 	})
@@ -151,7 +151,7 @@ func TestAClientBehindATrustedProxyCantForgeItsAddress(t *testing.T) {
 	}
 	// One household has a whole /64 of addresses.
 	n = 0
-	guessUntilSlowed(t, 10, func() answer {
+	slowDown(t, 10, func() answer {
 		n++
 		return proxy.login(fmt.Sprint("other", n), "a wrong password", through(n, fmt.Sprintf("2001:db8:1:2::%x", n))...)
 	})
@@ -163,7 +163,7 @@ func TestASecondForwardedLineDoesntHideTheFirst(t *testing.T) {
 	w := newWorld(t, "WATCH_SERVER_TRUSTED_PROXIES=127.0.0.0/8")
 	proxy := w.client()
 	n := 0
-	guessUntilSlowed(t, 10, func() answer {
+	slowDown(t, 10, func() answer {
 		n++
 		return proxy.login(fmt.Sprint("user", n), "a wrong password", func(r *http.Request) {
 			// What the client sent, and what its proxy adds as a line of its own.
