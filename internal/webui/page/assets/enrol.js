@@ -80,4 +80,4 @@ export function recoveryCodes(codes, next) {
 // showOnce is the same in a dialog.
 export const showOnce = (title, intro, list, file) => ask(title, (done) => [
   el('p', {}, intro), ...kept(list, file, title), el('div', { class: 'row' }, button(t('next'), () => done(true), { class: 'main' })),
-]);
+], { keep: true });
