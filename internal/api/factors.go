@@ -237,8 +237,7 @@ func (s *server) newRecoveryCodes(ctx context.Context, _ *none) (*recoveryCodesO
 }
 
 type renameIn struct {
-	idIn
-
+	ID   string `path:"id" minLength:"1" maxLength:"64"`
 	Body struct {
 		Name string `json:"name" minLength:"1" maxLength:"64"`
 	} `nameHint:"PasskeyName"`

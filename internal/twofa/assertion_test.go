@@ -52,6 +52,7 @@ func TestAVerificationOfAnotherIsRefused(t *testing.T) {
 		"session": {finish{"ann", "t", here(), honest}, twofa.ErrCeremony},
 		"site":    {finish{"ann", "s", elsewhere(), honest}, twofa.ErrCeremony},
 		"port":    {finish{"ann", "s", port, honest}, twofa.ErrCeremony},
+		"RPID":    {finish{"ann", "s", twofa.Site{RPID: "example.org", Origin: here().Origin}, honest}, twofa.ErrCeremony},
 		"origin in the answer": {finish{"ann", "s", here(), func(d *device, c twofa.Ceremony) json.RawMessage {
 			return d.counted(t, twofa.Site{RPID: here().RPID, Origin: "https://evil.example"}, c)
 		}}, twofa.ErrPasskey},
@@ -132,7 +133,7 @@ func TestACopyIsRefusedAndNothingIsStored(t *testing.T) {
 	w, d, ctx := newWorld(t), newDevice(), t.Context()
 	d.key.Counter = 5
 	w.register("ann", here(), d)
-	wants(t, w.verify("ann", here(), d), nil) // 6
+	wants(t, w.verify(here(), d), nil) // 6
 	before := w.status("ann", here())
 	w.pass(time.Second)
 	for _, counter := range []uint32{6, 5, 1, 0} {
@@ -154,7 +155,7 @@ func TestACopyIsRefusedAndNothingIsStored(t *testing.T) {
 		t.Error("the use of a copy was stored")
 	}
 	d.key.Counter = 6
-	wants(t, w.verify("ann", here(), d), nil) // 7: the right one goes on
+	wants(t, w.verify(here(), d), nil) // 7: the right one goes on
 	w.restart()
 	c := w.begin(w.BeginVerification(ctx, "ann", "s", here()))
 	wants(t, w.FinishVerification(ctx, "ann", "s", here(), c.ID, d.get(t, here(), c)), twofa.ErrCloned)
@@ -172,10 +173,11 @@ func TestPasskeysThatDoNotCountGoOn(t *testing.T) {
 }
 
 func TestOfTwoUsesWithTheSameCountOneGetsIn(t *testing.T) {
+	const n = 12
 	w, d, ctx := newWorld(t), newDevice(), t.Context()
 	w.register("ann", here(), d)
+	w.meet(n)
 	d.key.Counter = 1
-	const n = 12
 	work := make(chan func() error, n)
 	for i := range n {
 		session := strconv.Itoa(i)
@@ -194,9 +196,9 @@ func TestAFlippedBackupFlagIsRefused(t *testing.T) {
 		d.Options.BackupEligible = eligible
 		w.register("ann", here(), d)
 		d.Options.BackupEligible = !eligible
-		wants(t, w.verify("ann", here(), d), twofa.ErrPasskey)
+		wants(t, w.verify(here(), d), twofa.ErrPasskey)
 		d.Options.BackupEligible = eligible
-		wants(t, w.verify("ann", here(), d), nil)
+		wants(t, w.verify(here(), d), nil)
 	}
 }
 
@@ -204,7 +206,7 @@ func TestUserVerificationIsPreferredAndNotRequiredBesideAPassword(t *testing.T) 
 	w, d := newWorld(t), newDevice()
 	d.Options.UserNotVerified = true
 	w.register("ann", here(), d)
-	wants(t, w.verify("ann", here(), d), nil)
+	wants(t, w.verify(here(), d), nil)
 }
 
 func TestAPasswordlessSignInSaysWhoItIs(t *testing.T) {

@@ -133,7 +133,7 @@ func readRecord(p store.Passkey) (record, error) {
 // accountOf is the user with the passkeys of one site.
 func (s *Service) accountOf(ctx context.Context, user string, passkeys []store.Passkey) (account, error) {
 	fresh := make([]byte, handleSize)
-	rand.Read(fresh) //nolint:errcheck // it never fails
+	rand.Read(fresh)
 	handle, err := s.store.Handle(ctx, user, fresh)
 	if err != nil {
 		return account{}, err

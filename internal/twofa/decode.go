@@ -205,7 +205,7 @@ func bytesOfNumbers(list []any) []byte {
 		if !ok {
 			return nil
 		}
-		out[i] = byte(n)
+		out[i] = byte(n) //nolint:gosec // numberOf has checked
 	}
 	return out
 }

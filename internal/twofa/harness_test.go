@@ -1,6 +1,7 @@
 package twofa_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"sync"
@@ -52,6 +53,31 @@ func (w *world) restart() {
 	core, log := observer.New(zap.DebugLevel)
 	w.log = log
 	w.Service = twofa.New(twofa.Dependencies{Store: w.store, Logger: zap.New(core), Now: w.now})
+}
+
+// meet has the next n uses of a factor wait for each other after they were
+// found right, and before the store has noted any of them.
+func (w *world) meet(n int) {
+	meeting := &meeting{Store: w.store}
+	meeting.Add(n)
+	w.Service = twofa.New(twofa.Dependencies{Store: meeting, Now: w.now})
+}
+
+type meeting struct {
+	twofa.Store
+	sync.WaitGroup
+}
+
+func (m *meeting) UseTOTP(ctx context.Context, user string, secret []byte, step int64, at time.Time) (bool, error) {
+	m.Done()
+	m.Wait()
+	return m.Store.UseTOTP(ctx, user, secret, step, at)
+}
+
+func (m *meeting) UsePasskey(ctx context.Context, p store.Passkey, checked uint32) (bool, error) {
+	m.Done()
+	m.Wait()
+	return m.Store.UsePasskey(ctx, p, checked)
 }
 
 func (w *world) now() time.Time {
@@ -173,11 +199,11 @@ func (w *world) begin(c twofa.Ceremony, err error) twofa.Ceremony {
 	return c
 }
 
-// verify is a whole verification.
-func (w *world) verify(user string, at twofa.Site, d *device) error {
+// verify is a whole verification of ann.
+func (w *world) verify(at twofa.Site, d *device) error {
 	w.t.Helper()
-	c := w.begin(w.BeginVerification(w.t.Context(), user, "s", at))
-	return w.FinishVerification(w.t.Context(), user, "s", at, c.ID, d.counted(w.t, at, c))
+	c := w.begin(w.BeginVerification(w.t.Context(), "ann", "s", at))
+	return w.FinishVerification(w.t.Context(), "ann", "s", at, c.ID, d.counted(w.t, at, c))
 }
 
 func wants(t *testing.T, got, want error) {

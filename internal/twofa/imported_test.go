@@ -139,14 +139,14 @@ func TestPasskeysOfAnOlderInstallationGoOnHoweverTheyWereWritten(t *testing.T) {
 			}
 			c := w.begin(w.BeginVerification(t.Context(), "ann", "s", here()))
 			wants(t, w.FinishVerification(t.Context(), "ann", "s", here(), c.ID, d.get(t, here(), c)), twofa.ErrCloned) // its count is known
-			wants(t, w.verify("ann", here(), d), nil)
+			wants(t, w.verify(here(), d), nil)
 			c = w.begin(w.BeginPasswordless(t.Context(), "192.0.2.1", here()))
 			user, err := w.FinishPasswordless(t.Context(), here(), c.ID, d.counted(t, here(), c))
 			if user != "ann" || err != nil {
 				t.Errorf("%q, %v", user, err)
 			}
 			d.Options.BackupEligible = false
-			wants(t, w.verify("ann", here(), d), twofa.ErrPasskey)
+			wants(t, w.verify(here(), d), twofa.ErrPasskey)
 		})
 	}
 }
@@ -163,7 +163,7 @@ func TestBothFactorsOfAnEntryAreImported(t *testing.T) {
 	}
 	wants(t, w.VerifyOTP(ctx, "ann", w.code(oldSecret, 0)), nil)
 	wants(t, w.VerifyOTP(ctx, "ann", w.code(oldSecret, 0)), twofa.ErrCode)
-	wants(t, w.verify("ann", here(), d), nil)
+	wants(t, w.verify(here(), d), nil)
 	codes, err := w.NewRecoveryCodes(ctx, "ann")
 	if len(codes) != 10 || err != nil {
 		t.Error(codes, err)
@@ -240,7 +240,7 @@ func TestABadEntryIsAWarningWithoutItsSecretsAndTheOthersGoOn(t *testing.T) {
 	if s.Method != "webauthn" || len(s.Methods) != 1 || len(s.Credentials) != 1 || !w.status("Carl", here()).IsSetup || w.status("bob", here()).IsSetup {
 		t.Errorf("%+v", s)
 	}
-	wants(t, w.verify("ann", here(), d), nil)
+	wants(t, w.verify(here(), d), nil)
 	var got []string
 	for _, line := range w.log.FilterMessageSnippet("can't be imported").All() {
 		f := line.ContextMap()

@@ -45,7 +45,7 @@ type enrolment struct{ secret []byte }
 // this session, in place of the one that the session has begun before.
 func (s *Service) BeginOTP(_ context.Context, user, session string) (Enrolment, error) {
 	secret := make([]byte, secretSize)
-	rand.Read(secret) //nolint:errcheck // it never fails
+	rand.Read(secret)
 	key, err := totp.Generate(totp.GenerateOpts{
 		Issuer: issuer, AccountName: user, Period: period, Secret: secret, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1,
 	})

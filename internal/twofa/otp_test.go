@@ -8,6 +8,7 @@ import (
 	"image/png"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,6 +120,7 @@ func TestAStepIsAcceptedOnceAndNoFormerOneAfterIt(t *testing.T) {
 func TestOfFiftyAtOnceWithTheSameCodeOneGetsIn(t *testing.T) {
 	w := newWorld(t)
 	secret, _ := w.otp("ann")
+	w.meet(50)
 	code := w.code(secret, 0)
 	if in := atOnce(t, 50, twofa.ErrCode, func() error { return w.VerifyOTP(t.Context(), "ann", code) }); in != 1 {
 		t.Errorf("%d got in", in)
@@ -197,18 +199,37 @@ func TestOfManyFirstFactorsAtOnceOneIsStored(t *testing.T) {
 	var next atomic.Int32
 	codes := make([]string, 20)
 	for i := range codes {
-		e, err := w.BeginOTP(ctx, "ann", string(rune('a'+i)))
+		e, err := w.BeginOTP(ctx, "ann", strconv.Itoa(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		codes[i] = w.code(e.Secret, 0)
 	}
 	in := atOnce(t, len(codes), twofa.ErrHasFactor, func() error {
-		i := next.Add(1) - 1
-		_, err := w.FinishOTP(ctx, "ann", string(rune('a'+i)), codes[i], true)
+		i := int(next.Add(1)) - 1
+		_, err := w.FinishOTP(ctx, "ann", strconv.Itoa(i), codes[i], true)
 		return err
 	})
 	if in != 1 || w.status("ann", here()).RecoveryCodesLeft != 10 {
+		t.Errorf("%d were stored", in)
+	}
+}
+
+func TestOfOneEnrolmentsFinishesAtOnceOneGetsRecoveryCodes(t *testing.T) {
+	w, ctx := newWorld(t), t.Context()
+	e, err := w.BeginOTP(ctx, "ann", "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := w.code(e.Secret, 0)
+	in := atOnce(t, 50, twofa.ErrCeremony, func() error {
+		recovery, err := w.FinishOTP(ctx, "ann", "s", code, false)
+		if err == nil && len(recovery) != 10 {
+			t.Error(recovery)
+		}
+		return err
+	})
+	if in != 1 {
 		t.Errorf("%d were stored", in)
 	}
 }

@@ -95,11 +95,11 @@ func TestPasskeysOfSeveralSitesEachWorkOnTheirs(t *testing.T) {
 	w.register("ann", elsewhere(), third)
 	w.pass(time.Minute)
 	for _, d := range []*device{one, two} {
-		wants(t, w.verify("ann", here(), d), nil)
+		wants(t, w.verify(here(), d), nil)
 		c := w.begin(w.BeginVerification(t.Context(), "ann", "s", elsewhere()))
 		wants(t, w.FinishVerification(t.Context(), "ann", "s", elsewhere(), c.ID, d.counted(t, elsewhere(), c)), twofa.ErrPasskey)
 	}
-	wants(t, w.verify("ann", elsewhere(), third), nil)
+	wants(t, w.verify(elsewhere(), third), nil)
 	at, s := w.now(), w.status("ann", here())
 	for i := range s.Credentials {
 		s.Credentials[i].ID = ""
@@ -125,7 +125,7 @@ func TestTheMethodIsTheOneUsedLast(t *testing.T) {
 		method string
 		do     func() error
 	}{
-		{"webauthn", func() error { return w.verify("ann", here(), d) }},
+		{"webauthn", func() error { return w.verify(here(), d) }},
 		{"otp", func() error { return w.VerifyOTP(t.Context(), "ann", w.code(secret, 0)) }},
 	} {
 		wants(t, use.do(), nil)
@@ -247,7 +247,7 @@ func TestARemovedPasskeyIsGone(t *testing.T) {
 	wants(t, w.RemoveCredential(ctx, "ann", all[0].ID), nil)
 	wants(t, w.RemoveCredential(ctx, "ann", all[0].ID), twofa.ErrNoCredential)
 	wants(t, w.FinishVerification(ctx, "ann", "s", here(), c.ID, one.counted(t, here(), c)), twofa.ErrPasskey)
-	wants(t, w.verify("ann", here(), two), nil)
+	wants(t, w.verify(here(), two), nil)
 	wants(t, w.RemoveCredential(ctx, "ann", all[1].ID), nil)
 	if s := w.status("ann", here()); s.IsSetup || s.RecoveryCodesLeft != 0 || s.Method != "" {
 		t.Errorf("%+v", s)

@@ -25,7 +25,7 @@ func newRecoveryCodes() []string {
 	codes := make([]string, recoveryCodes)
 	for i := range codes {
 		random := make([]byte, recoverySize)
-		rand.Read(random) //nolint:errcheck // it never fails
+		rand.Read(random)
 		text := recoveryText().EncodeToString(random)
 		var groups []string
 		for ; text != ""; text = text[recoveryGroup:] {

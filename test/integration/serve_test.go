@@ -260,7 +260,6 @@ func TestWhatKeepsTheServerFromStarting(t *testing.T) {
 		"port taken":          {nil, []string{"WATCH_SERVER_ADDR=" + taken.Addr().String()}, app.ExitFailed, []string{taken.Addr().String(), "in use", "WATCH_SERVER_ADDR"}},
 		"state folder":        {nil, []string{"STATE_PATH=" + file + "/state"}, app.ExitFailed, []string{file, "STATE_PATH"}},
 		"unknown keys":        {[]string{"-config", unknown}, nil, app.ExitUsage, []string{"scan.intervall", "scan.interval", "scan.concurrency", "99", "1 to 64"}},
-		"second factor":       {nil, []string{"IS_SECONDARY_VERIFICATION=true"}, app.ExitFailed, []string{"twofa.required", "no second factors yet"}},
 		"missing file":        {[]string{"--config", "/nonexistent.yaml"}, nil, app.ExitUsage, []string{"/nonexistent.yaml"}},
 		"unknown command":     {[]string{"scna"}, nil, app.ExitUsage, []string{`"scna"`, "usage"}},
 		"unknown flag":        {[]string{"scan", "-jsn"}, nil, app.ExitUsage, []string{"-jsn"}},

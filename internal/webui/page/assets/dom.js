@@ -31,6 +31,7 @@ export function explain(error) {
   if (error.detail) return error.detail;
   if (error.name === 'NotAllowedError') return t('passkey.cancelled');
   if (error.name === 'InvalidStateError') return t('passkey.known');
+  if (error.name === 'SecurityError') return t('passkey.address');
   if (error.name === 'TypeError') return t('error.network');
   return error.message || String(error);
 }
@@ -90,9 +91,10 @@ async function busy(node, work) {
 function guarded(work) {
   return async (event) => {
     const clicked = event.currentTarget;
+    if (clicked.ariaDisabled) return; // not `disabled`, which would take the focus away
     const place = clicked.closest('.card, form, dialog, main') ?? document.body;
     place.querySelectorAll('.error.of-button').forEach((e) => e.remove());
-    clicked.disabled = true;
+    clicked.ariaDisabled = 'true';
     try {
       await work(event);
     } catch (error) {
@@ -101,7 +103,7 @@ function guarded(work) {
       (clicked.closest('.row, li') ?? clicked).after(problem);
       problem.textContent = explain(error);
     } finally {
-      clicked.disabled = false;
+      clicked.ariaDisabled = null;
     }
   };
 }

@@ -6,6 +6,7 @@ const place = document.getElementById('live');
 let socket = null;
 let timer = 0;
 let latest = null;
+let refused = 0; // times in a row that it didn't even open
 
 // draw says it in the page's language.
 export function draw() {
@@ -13,7 +14,8 @@ export function draw() {
   if (!socket) return;
   const count = latest?.containers.length ?? 0;
   const updates = latest?.containers.filter((c) => c.status === 'updateAvailable').length ?? 0;
-  place.textContent = latest ? t(count === 1 ? 'live.one' : 'live.on', { count, updates }) : t('live.off');
+  if (latest) place.textContent = t(count === 1 ? 'live.one' : 'live.on', { count, updates });
+  else place.textContent = t(refused > 1 ? 'live.refused' : 'live.off');
 }
 
 // follow opens the socket, and again when it is lost. `ended` is called when
@@ -22,6 +24,8 @@ export function follow(ended, delay = 1000) {
   leave();
   const mine = new WebSocket(socketURL('api/events/ws'));
   socket = mine;
+  let opened = false;
+  mine.addEventListener('open', () => { opened = true; });
   mine.addEventListener('message', ({ data }) => {
     const message = JSON.parse(data);
     if (message.type === 'snapshot') latest = message;
@@ -35,10 +39,15 @@ export function follow(ended, delay = 1000) {
     // What ended the session may be a change of this page's own, whose answer
     // brings a new one: that comes first.
     await idle();
-    const session = await get('api/v1/auth/me').then(() => true, (error) => error.status !== 401);
+    const server = await get('api/v1/auth/me').then(() => 'here', (error) => (error.status === 401 ? 'ended' : 'away'));
     if (socket !== mine) return;
-    if (session) timer = setTimeout(() => follow(ended, Math.min(2 * delay, 30_000)), delay);
-    else ended();
+    if (server === 'ended') {
+      ended();
+      return;
+    }
+    refused = server === 'here' && !opened ? refused + 1 : 0;
+    draw();
+    timer = setTimeout(() => follow(ended, Math.min(2 * delay, 30_000)), delay);
   });
   draw();
 }

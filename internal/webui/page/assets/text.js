@@ -32,6 +32,7 @@ const english = {
   'account.unverified': 'Signed in with a password alone. A passkey or an authenticator app makes that safer.',
   'role.viewer': 'viewer', 'role.operator': 'operator', 'role.admin': 'administrator',
   'live.on': 'Live · {count} containers, {updates} with an update', 'live.one': 'Live · 1 container, {updates} with an update', 'live.off': 'Not connected; trying again',
+  'live.refused': 'No live view: set server.baseURL to the address above, or name your proxy in server.trustedProxies and let it pass WebSockets on.',
 
   'passkeys.title': 'Passkeys', 'passkeys.none': 'No passkey yet.', 'passkeys.about': 'for {rpid} · added {created} · last used {used}',
   'passkeys.remove': 'Remove the passkey “{name}”?', 'passkeys.remove.text': 'It won’t sign you in any more. All your sessions end but this one.', 'passkeys.rename': 'Rename the passkey “{name}”',
@@ -53,6 +54,7 @@ const english = {
   'stepup.code': 'Code from your app, or a recovery code', 'stepup.codeOnly': 'Recovery code',
 
   'passkey.cancelled': 'Nothing was confirmed: it was cancelled, took too long, or there is no passkey for this address.',
+  'passkey.address': 'The server takes this page for another address: set server.baseURL to the one above, or name your proxy in server.trustedProxies.',
   'passkey.known': 'This device already has a passkey for your account.', 'passkey.unsupported': 'This browser can’t use passkeys at this address.',
   'error.network': 'The server doesn’t answer. Is it running?', 'error.bad_credentials': 'The user name or the password is wrong.',
   'error.too_many_attempts': 'Too many attempts. Try again in {retryAfter} seconds.', 'error.bad_code': 'The code is wrong, too old, or was used before.',
@@ -90,6 +92,7 @@ const chinese = {
   'account.unverified': '仅使用密码登录。添加通行密钥或身份验证器应用会更安全。',
   'role.viewer': '查看者', 'role.operator': '操作员', 'role.admin': '管理员',
   'live.on': '实时 · {count} 个容器，{updates} 个可更新', 'live.one': '实时 · 1 个容器，{updates} 个可更新', 'live.off': '未连接，正在重试',
+  'live.refused': '无法实时更新：请将 server.baseURL 设为上方地址，或在 server.trustedProxies 中写明代理，并让它转发 WebSocket。',
 
   'passkeys.title': '通行密钥', 'passkeys.none': '还没有通行密钥。', 'passkeys.about': '用于 {rpid} · 添加于 {created} · 上次使用 {used}',
   'passkeys.remove': '移除通行密钥“{name}”？', 'passkeys.remove.text': '它将不能再用于登录。除当前会话外，您的所有会话都会结束。', 'passkeys.rename': '重命名通行密钥“{name}”',
@@ -111,6 +114,7 @@ const chinese = {
   'stepup.code': '应用中的验证码或恢复码', 'stepup.codeOnly': '恢复码',
 
   'passkey.cancelled': '未完成确认：已取消、超时，或此地址没有通行密钥。',
+  'passkey.address': '服务器认为此页面在另一个地址：请将 server.baseURL 设为上方地址，或在 server.trustedProxies 中写明代理。',
   'passkey.known': '此设备已有您账户的通行密钥。', 'passkey.unsupported': '此浏览器无法在该地址使用通行密钥。',
   'error.network': '服务器没有响应，它在运行吗？', 'error.bad_credentials': '用户名或密码错误。',
   'error.too_many_attempts': '尝试次数过多，请在 {retryAfter} 秒后重试。', 'error.bad_code': '验证码错误、已过期或已使用过。',
