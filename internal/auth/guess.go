@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -106,12 +108,19 @@ func (r GuessRequest) counters() (keys []tryKey, slow []slowing) {
 		if r.Kind == GuessFactor {
 			account = byAccountsFactor()
 		}
-		keys, slow = append(keys, tryKey{"account/" + string(r.Kind), clip(r.Account, LongestName)}), append(slow, account)
+		keys, slow = append(keys, tryKey{"account/" + string(r.Kind), hashed(r.Account)}), append(slow, account)
 	}
 	if network := NetworkOf(r.Address); network != "" {
 		keys, slow = append(keys, tryKey{"network", network}), append(slow, byNetwork())
 	}
 	return keys, slow
+}
+
+// hashed keeps what was typed as a name out of the store: now and then it is a
+// password.
+func hashed(account string) string {
+	sum := sha256.Sum256([]byte(account))
+	return hex.EncodeToString(sum[:])
 }
 
 // Guess is one that was let through. It counts as a failure until it says
