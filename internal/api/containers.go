@@ -52,9 +52,20 @@ func (in *listContainersIn) match(c *scanner.ContainerStatus) bool {
 	return slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(strings.ToLower(t), q) })
 }
 
+type getContainerIn struct {
+	ContainerPath
+
+	Reveal bool `query:"reveal" doc:"With what looks like a secret; administrators only, with a fresh proof"`
+}
+
 type detailOut struct{ Body ContainerDetail }
 
-func (s *server) getContainer(ctx context.Context, in *ContainerPath) (*detailOut, error) {
+func (s *server) getContainer(ctx context.Context, in *getContainerIn) (*detailOut, error) {
+	if in.Reveal {
+		if err := s.allows(adminFresh, callerOf(ctx)); err != nil {
+			return nil, err
+		}
+	}
 	status, err := s.find(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -67,19 +78,32 @@ func (s *server) getContainer(ctx context.Context, in *ContainerPath) (*detailOu
 		status.StartedAt = detail.StartedAt
 	}
 	detail.ContainerStatus = status
+	if !in.Reveal {
+		detail = masked(detail)
+	}
+	trailOf(ctx).note(in.Reveal, "secrets revealed")
 	return &detailOut{Body: presentable(detail)}, nil
 }
 
-// presentable masks what looks like a secret, and makes lists of no lists.
-func presentable(d ContainerDetail) ContainerDetail {
-	d.Mounts, d.HealthLog = orEmpty(d.Mounts), orEmpty(d.HealthLog)
+// masked hides what looks like a secret.
+func masked(d ContainerDetail) ContainerDetail {
 	d.Command, d.Entrypoint = maskArguments(d.Command), maskArguments(d.Entrypoint)
 	d.Labels = maskLabels(d.Labels)
-	d.Env = orEmpty(slices.Clone(d.Env))
+	d.Env = slices.Clone(d.Env)
 	for i, v := range d.Env {
 		if secretive(v.Name, v.Value) {
 			d.Env[i] = EnvVar{Name: v.Name, Value: mask, Masked: true}
 		}
+	}
+	return d
+}
+
+// presentable makes lists of no lists.
+func presentable(d ContainerDetail) ContainerDetail {
+	d.Mounts, d.HealthLog, d.Env = orEmpty(d.Mounts), orEmpty(d.HealthLog), orEmpty(d.Env)
+	d.Command, d.Entrypoint = orEmpty(d.Command), orEmpty(d.Entrypoint)
+	if d.Labels == nil {
+		d.Labels = map[string]string{}
 	}
 	d.Networks = orEmpty(slices.Clone(d.Networks))
 	for i := range d.Networks {

@@ -113,7 +113,7 @@ type liftedAtEnd struct {
 
 func (b *liftedAtEnd) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.end = b.end || err == io.EOF //nolint:errorlint // io.Reader's own, never wrapped
+	b.end = b.end || err == io.EOF
 	return n, err
 }
 

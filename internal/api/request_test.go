@@ -190,6 +190,23 @@ func TestADetailHidesWhatLooksLikeASecret(t *testing.T) {
 	}
 }
 
+func TestSecretsAreRevealedToAnAdministratorWithAFreshProofAndThatIsRecorded(t *testing.T) {
+	w := newWorld(t, withAudit, func(d *api.Dependencies) { d.Auth = roles{} })
+	for token, code := range map[string]string{
+		"viewer": "forbidden", "operator": "forbidden", "stale:admin": "step_up_required", "api:admin": "session_required",
+	} {
+		w.do("GET", "/api/containers/web?reveal=true", bearer(token)).is(http.StatusForbidden, code)
+	}
+	a := w.do("GET", "/api/containers/web?reveal=true", bearer("admin"))
+	if a.status != http.StatusOK || strings.Count(a.text, "hunter2") < 4 || strings.Contains(a.text, "***") {
+		t.Errorf("got %s", a)
+	}
+	entries, err := w.store.Audit(t.Context(), store.AuditFilter{Result: "ok"})
+	if err != nil || len(entries) != 1 || entries[0].User != "admin" || entries[0].Detail != "secrets revealed" {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
 func TestWaitingEndsWithTheOperation(t *testing.T) {
 	w := newWorld(t, func(d *api.Dependencies) { d.Auth = roles{} })
 	w.token = "operator"

@@ -109,7 +109,7 @@ func (s *server) converse(ctx context.Context, conn *websocket.Conn, serve strea
 		_ = conn.CloseNow()
 		beside.Wait()
 	}()
-	beside.Go(func() { cancel(discard(conn)) })
+	beside.Go(func() { cancel(discard(conn)) }) //nolint:contextcheck // see discard
 	beside.Go(func() { cancel(s.watch(ctx, conn, ended, expires)) })
 	err := serve(ctx, &socket{conn: conn})
 	cancel(err) // the first cause stays

@@ -249,3 +249,23 @@ func TestARequestThatIsNoHandshakeIsAProblem(t *testing.T) {
 		t.Error("no place was given back")
 	}
 }
+
+func TestASocketEndsWithTheLogoutOfItsSessionAlone(t *testing.T) {
+	w := newWorld(t).signIn()
+	first, other := w.token, w.open(bearer(w.token))
+	w.signIn()
+	conn := w.open(header("Cookie", "watch-docker="+w.token), header("Origin", w.url))
+	if a := w.as("POST", "/api/v1/auth/logout"); a.status != http.StatusNoContent {
+		t.Fatal(a)
+	}
+	closes(t, conn, websocket.StatusPolicyViolation, "session has ended")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	other.CloseRead(ctx)
+	if err := other.Ping(ctx); err != nil {
+		t.Errorf("the other session's: %v", err)
+	}
+	if a := w.do("GET", "/api/v1/auth/me", bearer(first)); a.status != http.StatusOK {
+		t.Error(a)
+	}
+}

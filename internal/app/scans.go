@@ -36,7 +36,9 @@ func newScans(p *parts) *scans { return &scans{parts: p, asked: make(chan *scanJ
 // Latest and Refresh complete api.Scans.
 func (s *scans) Latest() scanner.Result { return s.scanner.Latest() }
 
-func (s *scans) Refresh(ctx context.Context) error { return ported(s.scanner.Refresh(ctx), api.ErrUnknownContainer) }
+func (s *scans) Refresh(ctx context.Context) error {
+	return ported(s.scanner.Refresh(ctx), api.ErrUnknownContainer)
+}
 
 // StartScan gives the scan under way, or begins one.
 func (s *scans) StartScan(ctx context.Context, r api.ScanRequest) (store.Operation, error) {

@@ -77,9 +77,10 @@ func kindOf(name string) string {
 // such file, and nothing was written. Browsers ask each time whether what they
 // have is still it, so that an update of the program is one of the page.
 func (p *Page) ServeFile(w http.ResponseWriter, r *http.Request, name string) bool {
-	if name == "" {
+	switch name {
+	case "":
 		name = index
-	} else if name == index {
+	case index:
 		return false // it has one address
 	}
 	f, ok := p.files[name]

@@ -41,6 +41,7 @@ func (p *page) inspect(view string) {
 		p.t.Errorf("%s: too little contrast: %s", view, faint)
 	}
 	call(p, accessibility.Enable, struct{}{})
+	seen := 0
 	for _, node := range call(p, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{}).Nodes {
 		if node.Ignored || node.Role == nil {
 			continue
@@ -50,9 +51,16 @@ func (p *page) inspect(view string) {
 			name = string(node.Name.Value)
 		}
 		named := []string{"textbox", "button", "combobox", "checkbox", "link", "image", "dialog", "region", "heading"}
-		if slices.Contains(named, strings.Trim(role, `"`)) && strings.Trim(name, `" `) == "" {
+		if !slices.Contains(named, strings.Trim(role, `"`)) {
+			continue
+		}
+		seen++
+		if strings.Trim(name, `" `) == "" {
 			p.t.Errorf("%s: %s without a name", view, role)
 		}
+	}
+	if seen < 2 {
+		p.t.Errorf("%s: the accessibility tree has %d named nodes", view, seen)
 	}
 	small := js[[]string](p, `[...document.querySelectorAll('button, input, select')].filter((e) => e.offsetParent && e.getBoundingClientRect().height < 24).map((e) => e.outerHTML)`)
 	for _, s := range small {

@@ -93,7 +93,8 @@ func TestAnAPITokenIsShownOnceAndCountsUntilItIsRemoved(t *testing.T) {
 	p.login(w.url).heads("Your account").press("Show API tokens").sees("No API token.").press("Make a token")
 	p.fill("What it is for", "backup script").press("Make a token").heads("Your new token")
 	token := js[string](p, `document.querySelector('dialog .codes code').textContent`)
-	p.picture("token-made")
+	p.do(chromedp.KeyEvent(kb.Escape)) // it is shown once: Escape doesn't take it away
+	p.do(chromedp.KeyEvent(kb.Escape))
 	p.press("Continue").sees("backup script")
 	ask := func() int {
 		t.Helper()
@@ -105,6 +106,34 @@ func TestAnAPITokenIsShownOnceAndCountsUntilItIsRemoved(t *testing.T) {
 	p.press("Remove: backup script").press("Remove").sees("No API token.")
 	if status := ask(); status != 401 {
 		t.Errorf("a token that was removed: %d", status)
+	}
+	p.clean()
+}
+
+func TestWhatIsWrittenIntoThePageDoesNotRun(t *testing.T) {
+	w := newWorld(t, anAccount()...)
+	p := newPage(t)
+	p.login(w.url).heads("Your account").press("Create a passkey") // a name is text wherever it is shown
+	p.press("Cancel").press("Show API tokens").press("Make a token").fill("What it is for", "<img src=x onerror=alert(1)>").press("Make a token").press("Continue")
+	p.sees("<img src=x onerror=alert(1)>")
+	for name, write := range map[string]string{
+		"a handler":       `document.body.insertAdjacentHTML('beforeend', '<img src="x" onerror="window.ran = true">')`,
+		"a script":        `document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = true'}))`,
+		"another's":       `document.body.append(Object.assign(document.createElement('script'), {src: 'https://elsewhere.example/x.js'}))`,
+		"a style":         `document.body.insertAdjacentHTML('beforeend', '<p style="color: red">')`,
+		"another's image": `document.body.append(Object.assign(document.createElement('img'), {src: 'https://elsewhere.example/x.png'}))`,
+		"a question":      `fetch('https://elsewhere.example/').catch(() => {})`,
+		"a form":          `(() => { const f = document.createElement('form'); f.action = 'api/v1/auth/logout'; f.method = 'post'; document.body.append(f); f.submit(); })()`,
+	} {
+		if blocked := js[bool](p, `new Promise((done) => {
+			document.addEventListener('securitypolicyviolation', () => done(true), {once: true});
+			`+write+`;
+		})`); !blocked {
+			t.Errorf("%s isn't blocked", name)
+		}
+	}
+	if js[bool](p, `window.ran === true`) {
+		t.Error("it ran")
 	}
 	p.clean()
 }

@@ -75,7 +75,7 @@ function passkeys(state) {
   return card('passkeys', t('passkeys.title'),
     list.length ? el('ul', { class: 'list' }, list) : el('p', {}, t('passkeys.none')),
     state.status.passkeysUnavailable ? el('p', { class: 'note' }, state.status.passkeysUnavailable) : el('div', { class: 'row' }, button(t('enrol.passkey.submit'), async () => {
-      const answer = await ask(t('enrol.passkey.submit'), (done) => [passkeyForm({ status: state.status, done }), el('div', { class: 'row' }, button(t('cancel'), () => done(null)))]);
+      const answer = await ask(t('enrol.passkey.submit'), (done) => passkeyForm({ status: state.status, done }, button(t('cancel'), () => done(null))));
       if (!answer) return;
       await withCodes(answer);
       await state.again('passkeys');

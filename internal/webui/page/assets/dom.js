@@ -127,15 +127,18 @@ export function show(view, { keepFocus = false } = {}) {
 
 export const redraw = () => current && show(current, { keepFocus: true });
 
-// ask is a modal dialog; it gives what `done` was called with, or null if it was closed.
-export function ask(title, build) {
+// ask is a modal dialog; it gives what `done` was called with, or null if it
+// was closed. One with `keep` is closed by its buttons alone: Escape must not
+// take away what is shown once.
+export function ask(title, build, { keep = false } = {}) {
   return new Promise((resolve) => {
     const id = `d${++count}`;
-    const dialog = el('dialog', { 'aria-labelledby': id });
+    const dialog = el('dialog', { 'aria-labelledby': id, closedby: keep ? 'none' : 'closerequest' });
     const before = document.activeElement;
     let answer = null;
     const done = (value) => { answer = value; dialog.close(); };
     dialog.append(el('h2', { id }, title), ...[build(done)].flat());
+    if (keep) dialog.addEventListener('cancel', (event) => event.preventDefault()); // browsers without closedby
     dialog.addEventListener('close', () => {
       dialog.remove();
       if (before?.isConnected) before.focus();

@@ -21,14 +21,14 @@ export function enrol(o) {
 }
 
 // passkeyForm makes one, or says why it can't.
-export function passkeyForm({ status, done }) {
+export function passkeyForm({ status, done }, ...more) {
   if (status.passkeysUnavailable) return el('p', { class: 'note' }, status.passkeysUnavailable);
   if (!canUse()) return el('p', { class: 'note' }, t('passkey.unsupported'));
   return form([field('name', t('enrol.passkey.name'), { hint: t('enrol.passkey.name.hint'), maxlength: '64', autocomplete: 'off' })],
     t('enrol.passkey.submit'), async ({ name }) => {
       const ceremony = await post('api/v1/2fa/setup/webauthn/begin', { name });
       await done(await post('api/v1/2fa/setup/webauthn/finish', await register(ceremony)));
-    });
+    }, ...more);
 }
 
 // otpForm shows what an app needs, and asks for its first code.
@@ -50,7 +50,7 @@ export async function addOTP() {
 // kept shows what is shown once, with ways to take it away.
 function kept(list, file, label) {
   const text = list.join('\n') + '\n';
-  const items = el('ol', { class: 'codes', 'aria-label': label }, list.map((c) => el('li', {}, el('code', {}, c))));
+  const items = el('ol', { class: list.length > 1 ? 'codes' : 'codes single', 'aria-label': label }, list.map((c) => el('li', {}, el('code', {}, c))));
   return [items, el('div', { class: 'row' },
     button(t('codes.copy'), async () => {
       if (navigator.clipboard) {
@@ -80,4 +80,4 @@ export function recoveryCodes(codes, next) {
 // showOnce is the same in a dialog.
 export const showOnce = (title, intro, list, file) => ask(title, (done) => [
   el('p', {}, intro), ...kept(list, file, title), el('div', { class: 'row' }, button(t('next'), () => done(true), { class: 'main' })),
-]);
+], { keep: true });
