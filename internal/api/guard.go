@@ -121,6 +121,9 @@ func (s *server) admit(r *http.Request, need access) error {
 		return err
 	}
 	who.Identity, who.ByCookie = identity, byCookie
+	if need == operatorFresh && s.comesBack(r) {
+		need = operator
+	}
 	return s.allows(need, who)
 }
 
