@@ -27,6 +27,7 @@ func (s *server) routes(r *routes) {
 	handle(r, operator, "POST /api/containers/{id}/stop", "stopContainer", "Stop a container", s.act(Stop))
 	handle(r, operator, "POST /api/containers/{id}/restart", "restartContainer", "Restart a container", s.act(Restart))
 	handle(r, operator, "DELETE /api/containers/{id}", "removeContainer", "Remove a container; with its volumes only as an administrator", s.removeContainer)
+	s.fileRoutes(r)
 
 	handle(r, operator, "POST /api/updates/run", "runUpdates", "Update all that policy allows", s.runUpdates, accepted)
 	handle(r, operator, "POST /api/scan", "scan", "Ask the registries", s.startScan, accepted)
