@@ -45,9 +45,6 @@ func (o *ShellOptions) read(query url.Values, wrong map[string]string) {
 		o.Dir = path.Clean(o.Dir)
 	}
 	var err error
-	if o.Debug, err = strconv.ParseBool(query.Get("debug")); err != nil && query.Get("debug") != "" {
-		wrong["query.debug"] = "is true or false"
-	}
 	o.Command = query["command"]
 	if len(o.Command) == 1 {
 		if o.Command, err = words(o.Command[0]); err != nil {
