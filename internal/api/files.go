@@ -248,7 +248,7 @@ func (s *server) text(ctx context.Context, id, name string) (File, []byte, error
 // etag changes with whatever an editor could overwrite.
 func etag(f File, text []byte) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%d %d ", f.Size, f.ModTime.UnixNano())
+	_, _ = fmt.Fprintf(sum, "%d %d ", f.Size, f.ModTime.UnixNano())
 	sum.Write(text)
 	return fmt.Sprintf(`"%x"`, sum.Sum(nil)[:16])
 }
@@ -267,7 +267,7 @@ func (s *server) writeFile(c *gin.Context, id, name string) error {
 	if err != nil {
 		return err
 	}
-	defer spool.Close()
+	defer func() { _ = spool.Close() }()
 	defer s.editing.lock(id + " " + name)()
 	if err := s.unchanged(ctx, c.Request.Header, id, name); err != nil {
 		return err

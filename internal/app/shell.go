@@ -45,7 +45,7 @@ func unopened(err error) error {
 
 // OnHost implements api.Terminals.
 func (t terminals) OnHost(_ context.Context, o api.ShellOptions) (shell.Terminal, error) {
-	return shell.Host(shell.HostOptions{Cmd: o.Command, Dir: o.Dir, Cols: o.Cols, Rows: o.Rows, Environ: t.environ})
+	return shell.Host(shell.HostOptions{Cmd: o.Command, Dir: o.Dir, Cols: o.Cols, Rows: o.Rows, Environ: t.environ}) //nolint:contextcheck // it outlives the request
 }
 
 // HostEnabled implements api.Terminals.

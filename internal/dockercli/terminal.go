@@ -158,7 +158,7 @@ func (c *Client) openBare(ctx context.Context, id string, o TerminalOptions) (*T
 
 // attach starts a command and gives its terminal.
 func (c *Client) attach(ctx context.Context, id string, o TerminalOptions, cmd []string, mark string) (*Terminal, error) {
-	size := client.ConsoleSize{Height: uint(o.Rows), Width: uint(o.Cols)} //nolint:gosec // the caller's are small
+	size := client.ConsoleSize{Height: uint(o.Rows), Width: uint(o.Cols)}
 	version, err := c.version(ctx)
 	if err != nil {
 		return nil, err
@@ -258,7 +258,7 @@ func (t *Terminal) Write(p []byte) (int, error) { return t.conn.Conn.Write(p) }
 
 // Resize changes the size.
 func (t *Terminal) Resize(ctx context.Context, cols, rows int) error {
-	_, err := t.client.sdk().ExecResize(ctx, t.id, client.ExecResizeOptions{Height: uint(rows), Width: uint(cols)}) //nolint:gosec // the caller's are small
+	_, err := t.client.sdk().ExecResize(ctx, t.id, client.ExecResizeOptions{Height: uint(rows), Width: uint(cols)})
 	return t.client.wrap("resize a terminal", err)
 }
 

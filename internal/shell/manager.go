@@ -77,7 +77,7 @@ func (m *Manager) Start(ctx context.Context, r Request) (*Shell, error) {
 	m.shells[s.id] = s
 	m.mu.Unlock()
 	go func() {
-		s.run()
+		s.run() //nolint:contextcheck // it outlives the request
 		if o := s.outcome; o.Why != WhyExit && o.Err != nil {
 			m.log.Warn("a shell could not be ended", zap.String("user", r.User), zap.String("shell", r.Label), logging.Err(o.Err))
 		}

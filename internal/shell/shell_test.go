@@ -150,9 +150,9 @@ func TestAShellWaitsForWhoComesBack(t *testing.T) {
 	if !ok {
 		t.Fatal("it isn't there")
 	}
-	first, second := w.show(found), &viewer{}
+	first := w.show(found)
 	w.shows(first, "first\r\nx\r\ngot x\r\n")
-	second = w.show(found)
+	second := w.show(found)
 	<-first.left
 	if !errors.Is(first.err, shell.ErrTakenOver) {
 		t.Errorf("the one before: %v", first.err)

@@ -127,7 +127,7 @@ func (c *console) frame(kind string) (frame map[string]any) {
 		defer c.mu.Unlock()
 		i := slices.IndexFunc(c.frames, func(f map[string]any) bool { return f["type"] == kind })
 		if i < 0 {
-			return fmt.Errorf("no frame %q among %v; %q; %v", kind, c.frames, c.shown.String(), c.err)
+			return fmt.Errorf("no frame %q among %v; %q; %w", kind, c.frames, c.shown.String(), c.err)
 		}
 		frame = c.frames[i]
 		return nil
