@@ -74,6 +74,7 @@ type server struct {
 	Dependencies
 
 	log      *zap.Logger
+	advised  sync.Once              // of a proxy that isn't believed
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
 }

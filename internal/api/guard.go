@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/twofa"
@@ -61,7 +62,19 @@ func (s *server) identify(c *gin.Context) {
 		who.Device = cookie.Value
 	}
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), callerKey{}, who))
+	s.adviseProxy(c)
 	c.Next()
+}
+
+// adviseProxy says once that a proxy isn't believed: everybody behind it has
+// one address then, and shares its guesses.
+func (s *server) adviseProxy(c *gin.Context) {
+	if c.GetHeader("X-Forwarded-For") == "" || s.trusted(c.RemoteIP()) {
+		return
+	}
+	s.advised.Do(func() {
+		s.log.Warn("X-Forwarded-For is not believed; if it comes from a proxy of yours, name it in server.trustedProxies", zap.String("proxy", c.RemoteIP()))
+	})
 }
 
 func (s *server) secure(c *gin.Context) bool {
