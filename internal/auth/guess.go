@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -40,7 +42,10 @@ const (
 	firstDelay = time.Second
 	// forgetAfter the last failure, counting begins anew.
 	forgetAfter = 24 * time.Hour
-	// mostRemembered bounds the memory: beyond it, the oldest are forgotten.
+	// mostRemembered bounds the memory, for each kind: beyond it, the oldest
+	// are forgotten. Each kind has room of its own, so that the kind that is
+	// easily made (networks, of which an IPv6 /48 has 65,536) doesn't push out
+	// what is known of accounts.
 	mostRemembered = 10_000
 	// saveEvery is how much of the counting a power cut may cost.
 	saveEvery = time.Second
@@ -59,6 +64,7 @@ type guessing struct {
 
 	mu    sync.Mutex
 	tries map[tryKey]*try
+	many  map[string]int  // tries, by kind
 	dirty map[tryKey]bool // not in the store yet
 }
 
@@ -75,8 +81,9 @@ type try struct {
 }
 
 func newGuessing(now func() time.Time, known []store.Guesses) *guessing {
-	g := &guessing{now: now, tries: map[tryKey]*try{}, dirty: map[tryKey]bool{}}
+	g := &guessing{now: now, tries: map[tryKey]*try{}, many: map[string]int{}, dirty: map[tryKey]bool{}}
 	for _, k := range known {
+		g.many[k.Kind]++
 		g.tries[tryKey{k.Kind, k.Name}] = &try{failures: k.Failures, last: k.LastAt, until: k.Until}
 	}
 	return g
@@ -101,12 +108,19 @@ func (r GuessRequest) counters() (keys []tryKey, slow []slowing) {
 		if r.Kind == GuessFactor {
 			account = byAccountsFactor()
 		}
-		keys, slow = append(keys, tryKey{"account/" + string(r.Kind), clip(r.Account, LongestName)}), append(slow, account)
+		keys, slow = append(keys, tryKey{"account/" + string(r.Kind), hashed(r.Account)}), append(slow, account)
 	}
 	if network := NetworkOf(r.Address); network != "" {
 		keys, slow = append(keys, tryKey{"network", network}), append(slow, byNetwork())
 	}
 	return keys, slow
+}
+
+// hashed keeps what was typed as a name out of the store: now and then it is a
+// password.
+func hashed(account string) string {
+	sum := sha256.Sum256([]byte(account))
+	return hex.EncodeToString(sum[:])
 }
 
 // Guess is one that was let through. It counts as a failure until it says
@@ -146,9 +160,11 @@ func (g *guessing) begin(r GuessRequest) (Guess, error) {
 func (g *guessing) count(k tryKey, slow slowing, now time.Time) (until time.Time) {
 	t := g.tries[k]
 	if t == nil || now.Sub(t.last) >= forgetAfter {
-		g.makeRoom(now)
+		g.drop(k)
+		g.makeRoom(k.kind, now)
 		t = &try{}
 		g.tries[k] = t
+		g.many[k.kind]++
 	}
 	t.failures, t.last = t.failures+1, now
 	if over := t.failures - slow.free; over >= 0 {
@@ -158,29 +174,33 @@ func (g *guessing) count(k tryKey, slow slowing, now time.Time) (until time.Time
 	return t.until
 }
 
-// makeRoom forgets what is old, and if that isn't enough, the oldest.
-func (g *guessing) makeRoom(now time.Time) {
-	if len(g.tries) < mostRemembered {
+// makeRoom forgets what is old of a kind, and if that isn't enough, the oldest.
+func (g *guessing) makeRoom(kind string, now time.Time) {
+	if g.many[kind] < mostRemembered {
 		return
 	}
+	var oldest tryKey
 	for k, t := range g.tries {
+		if k.kind != kind {
+			continue
+		}
 		if now.Sub(t.last) >= forgetAfter {
 			g.drop(k)
+		} else if o := g.tries[oldest]; o == nil || t.last.Before(o.last) {
+			oldest = k
 		}
 	}
-	for len(g.tries) >= mostRemembered {
-		var oldest tryKey
-		for k, t := range g.tries {
-			if o := g.tries[oldest]; o == nil || t.last.Before(o.last) {
-				oldest = k
-			}
-		}
+	if g.many[kind] >= mostRemembered {
 		g.drop(oldest)
 	}
 }
 
 func (g *guessing) drop(k tryKey) {
+	if g.tries[k] == nil {
+		return
+	}
 	delete(g.tries, k)
+	g.many[k.kind]--
 	g.dirty[k] = true
 }
 

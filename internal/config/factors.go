@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -29,7 +31,8 @@ func factorsOf(node *yaml.Node) (TwoFAUserConfig, []fault) {
 	for _, e := range entries {
 		part := input{key: e.name, node: e.value}
 		var wrongs []fault
-		switch e.name {
+		// Older installations wrote these keys in lower case.
+		switch canonical(e.name, "method", "otpSecret", "isSetup", "webauthnCredentials") {
 		case "method":
 			user.Method, wrongs = text(part)
 			wrongs = append(wrongs, oneOf("", "otp", "webauthn")(user.Method)...)
@@ -45,6 +48,16 @@ func factorsOf(node *yaml.Node) (TwoFAUserConfig, []fault) {
 		faults = append(faults, under(e.name, hide(wrongs))...)
 	}
 	return user, faults
+}
+
+// canonical is the name that is the same but for upper and lower case.
+func canonical(name string, names ...string) string {
+	for _, n := range names {
+		if strings.EqualFold(n, name) {
+			return n
+		}
+	}
+	return name
 }
 
 func credentials(node *yaml.Node) (list []map[string]any, faults []fault) {

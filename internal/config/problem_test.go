@@ -107,7 +107,7 @@ func TestBadValues(t *testing.T) {
 		{"domain with a scheme", "twofa: {allowedDomains: ['https://dash.example.org']}", "twofa.allowedDomains[0] = https://dash.example.org: only the host name is wanted: dash.example.org"},
 		{"domain with a port", "twofa: {allowedDomains: ['dash.example.org:8443']}", "twofa.allowedDomains[0] = dash.example.org:8443: not a host name"},
 		{"factor's method", "twofa: {users: {Bob.Smith: {method: sms}}}", "twofa.users.Bob.Smith.method: there is no such choice; allowed: otp, webauthn"},
-		{"factor's unknown key", "twofa: {users: {bob: {otpsecret: hunter2}}}", "twofa.users.bob.otpsecret: unknown key; did you mean otpSecret?"},
+		{"factor's unknown key", "twofa: {users: {bob: {otpSecrets: hunter2}}}", "twofa.users.bob.otpSecrets: unknown key; did you mean otpSecret?"},
 		{"credentials of another shape", "twofa: {users: {bob: {webauthnCredentials: hunter2}}}", "twofa.users.bob.webauthnCredentials: not a list of credentials"},
 	}
 	for _, tt := range tests {

@@ -64,7 +64,7 @@ func relyingParty(at Site) (*webauthn.WebAuthn, error) {
 		ExtensionsUnsolicitedOutputPolicy: protocol.UnsolicitedOutputPolicyIgnore,
 	})
 	if err != nil {
-		return nil, &UnavailableError{"Passkeys belong to a host name, and this is none: " + at.RPID + "."}
+		return nil, &UnavailableError{"Passkeys need a host name with a dot in it, or localhost, and this is " + at.RPID + "."}
 	}
 	return rp, nil
 }
@@ -159,8 +159,7 @@ func of(rpid string, all []store.Passkey) []store.Passkey {
 	return here
 }
 
-// checkAnswer is ours to check: the length, before it is parsed, and after
-// that the origin, which the library takes with a path or a user's name, too.
+// checkAnswer bounds what is parsed.
 func checkAnswer(answer json.RawMessage) error {
 	if len(answer) > longestAnswer {
 		return fmt.Errorf("%w: it is longer than %d bytes", ErrPasskey, longestAnswer)
@@ -168,6 +167,8 @@ func checkAnswer(answer json.RawMessage) error {
 	return nil
 }
 
+// checkOrigin is exact: the library takes an origin with a path or a user's
+// name for the same, too.
 func checkOrigin(got, want string) error {
 	if got != want {
 		return fmt.Errorf("%w: its origin is %q, ours is %q", ErrPasskey, clip(got), want)

@@ -260,9 +260,10 @@ func TestWherePasskeysCannotWorkThatIsSaid(t *testing.T) {
 	plain := here()
 	plain.Unavailable = "Passkeys need HTTPS."
 	for reason, at := range map[string]twofa.Site{
-		"Passkeys need HTTPS.":                                         plain,
-		"The address in the request is no host name.":                  {},
-		"Passkeys belong to a host name, and this is none: 192.0.2.1.": {RPID: "192.0.2.1", Origin: "https://192.0.2.1"},
+		"Passkeys need HTTPS.":                        plain,
+		"The address in the request is no host name.": {},
+		"Passkeys need a host name with a dot in it, or localhost, and this is 192.0.2.1.": {RPID: "192.0.2.1", Origin: "https://192.0.2.1"},
+		"Passkeys need a host name with a dot in it, or localhost, and this is nas.":       {RPID: "nas", Origin: "https://nas"},
 	} {
 		s := w.status("ann", at)
 		if s.UsableHere || s.Unavailable != reason {

@@ -67,7 +67,7 @@ func bodies() map[string]any {
 }
 
 // ask calls a route with real ids in its path.
-func (c *client) ask(route string, ids *strings.Replacer) answer {
+func (c *client) ask(route string, ids *strings.Replacer, options ...option) answer {
 	c.Helper()
 	method, path, _ := strings.Cut(route, " ")
 	var body any
@@ -77,7 +77,6 @@ func (c *client) ask(route string, ids *strings.Replacer) answer {
 	if known := bodies()[route]; known != nil {
 		body = known
 	}
-	options := []option{}
 	if path == events {
 		options = append(options, header("Connection", "Upgrade"), header("Upgrade", "websocket"),
 			header("Sec-WebSocket-Version", "13"), header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="))

@@ -279,6 +279,9 @@ func TestATokenCountsOnlyInTheHeaderOrTheCookie(t *testing.T) {
 			t.Errorf("a token in %s: %s", name, a)
 		}
 	}
+	if a := c.ask("GET "+events, strings.NewReplacer(), header("Sec-WebSocket-Protocol", "bearer, "+token)); a.status != http.StatusUnauthorized {
+		t.Errorf("a token as the socket's protocol: %s", a)
+	}
 	if strings.Contains(w.log.String(), token) {
 		t.Error("the log has a token that stood in a URL")
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pquerna/otp/totp"
 
 	"github.com/watch-docker/watch-docker/internal/app"
 	"github.com/watch-docker/watch-docker/internal/store"
@@ -195,4 +196,50 @@ func TestTheServerRecordsWhatIsDoneWithIt(t *testing.T) {
 	if text := strings.Join(got, "\n") + out.String(); strings.Contains(text, "sesame") || strings.Contains(text, adminPassword) {
 		t.Errorf("a secret is in %s", text)
 	}
+}
+
+// What the program once wrote into its configuration file, as viper writes it:
+// keys in lower case.
+func TestSecondFactorsOfAnOlderConfigurationAreTakenOverOnce(t *testing.T) {
+	w := alone(t)
+	w.env = append(w.env, "IS_SECONDARY_VERIFICATION=true")
+	key, err := totp.Generate(totp.GenerateOpts{Issuer: "old", AccountName: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := "twofa:\n  users:\n    ann:\n      method: otp\n      otpsecret: " + key.Secret() + "\n      issetup: true\n      webauthncredentials: []\n"
+	if err := os.WriteFile(filepath.Join(filepath.Dir(w.state), "config.yaml"), []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("the first start", func(t *testing.T) {
+		s, _ := w.in(t).serve()
+		_, answer := ask(t, s, "", "POST", "/api/v1/auth/login", map[string]string{"username": "ann", "password": adminPassword})
+		temp, _ := answer["tempToken"].(string)
+		if answer["needTwoFA"] != true || answer["isSetup"] != true || answer["method"] != "otp" {
+			t.Fatalf("login: %v", answer)
+		}
+		now, err := totp.GenerateCode(key.Secret(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, answer := ask(t, s, temp, "POST", "/api/v1/2fa/verify/otp", map[string]string{"code": now})
+		token, _ := answer["token"].(string)
+		if status != http.StatusOK {
+			t.Fatalf("verify: %d %v", status, answer)
+		}
+		if status, answer := ask(t, s, token, "POST", "/api/v1/2fa/disable", map[string]string{}); status != http.StatusNoContent {
+			t.Fatalf("disable: %d %v", status, answer)
+		}
+	})
+	s, _ := w.serve()
+	if _, answer := ask(t, s, "", "POST", "/api/v1/auth/login", map[string]string{"username": "ann", "password": adminPassword}); answer["needTwoFA"] != true || answer["isSetup"] != false {
+		t.Errorf("after a restart what was disabled is back: %v", answer)
+	}
+}
+
+// in is the world for a subtest, which stops its server at its end.
+func (w *world) in(t *testing.T) *world {
+	sub := *w
+	sub.T = t
+	return &sub
 }
