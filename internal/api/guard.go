@@ -34,6 +34,8 @@ type caller struct {
 	Site     twofa.Site // where its browser has us
 	Device   string     // what an earlier sign-in gave it to keep
 	ByCookie bool       // the token came with a cookie
+
+	token string
 }
 
 // client is where a caller comes from, for auth.
@@ -125,15 +127,21 @@ func (s *server) guard(needs map[string]access) gin.HandlerFunc {
 
 func (s *server) admit(r *http.Request, need access) error {
 	who := callerOf(r.Context())
-	token, byCookie := tokenOf(r, who.Secure)
-	if token == "" {
+	who.token, who.ByCookie = tokenOf(r, who.Secure)
+	if who.token == "" {
 		return unauthorized(nil)
 	}
-	identity, err := s.Auth.Verify(r.Context(), token)
+	return s.verify(r.Context(), need)
+}
+
+// verify asks what the caller's token is worth now.
+func (s *server) verify(ctx context.Context, need access) error {
+	who := callerOf(ctx)
+	identity, err := s.Auth.Verify(ctx, who.token)
 	if err != nil {
 		return err
 	}
-	who.Identity, who.ByCookie = identity, byCookie
+	who.Identity = identity
 	return s.allows(need, who)
 }
 

@@ -191,3 +191,22 @@ func TestOverTLSTheCookieIsBoundToTheHost(t *testing.T) {
 		})
 	}
 }
+
+func TestATokenOfTheYear10000KeepsNobodyFromRemovingItsUser(t *testing.T) {
+	w := newWorld(t).signIn()
+	if _, err := w.auth.AddUser(t.Context(), "vic", password, auth.Viewer); err != nil {
+		t.Fatal(err)
+	}
+	vic := bearer(w.do("POST", "/api/v1/auth/login", body(map[string]string{"username": "vic", "password": password})).get("token").(string))
+	for expires, want := range map[string]int{
+		"9999-12-31T23:59:59-12:00": http.StatusUnprocessableEntity, "9999-12-31T23:59:59Z": http.StatusUnprocessableEntity,
+		"2000-01-01T00:00:00Z": http.StatusUnprocessableEntity, "2100-01-01T00:00:00Z": http.StatusCreated,
+	} {
+		if a := w.do("POST", "/api/v1/auth/tokens", vic, body(map[string]string{"name": "x", "scope": "read", "expiresAt": expires})); a.status != want {
+			t.Errorf("%s: %s", expires, a)
+		}
+	}
+	if a := w.as("DELETE", "/api/users/vic"); a.status != http.StatusNoContent {
+		t.Error(a)
+	}
+}
