@@ -157,6 +157,23 @@ func TestAClientBehindATrustedProxyCantForgeItsAddress(t *testing.T) {
 	})
 }
 
+// Where X-Forwarded-For says nothing that can be read, no other header of the
+// client's counts in its place.
+func TestNoOtherHeaderTakesTheForwardedAddresssPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "WATCH_SERVER_TRUSTED_PROXIES=127.0.0.0/8")
+	proxy := w.client()
+	n := 0
+	slowDown(t, 10, func() answer {
+		n++
+		options := append(lies(n), header("X-Forwarded-For", "203.0.113.1:50123")) // some proxies add the port
+		if n%2 == 0 {
+			options = append(options, func(r *http.Request) { r.Header.Del("X-Forwarded-For") })
+		}
+		return proxy.login(fmt.Sprint("user", n), "a wrong password", options...)
+	})
+}
+
 // A list of several X-Forwarded-For lines is one list.
 func TestASecondForwardedLineDoesntHideTheFirst(t *testing.T) {
 	t.Parallel()
