@@ -155,12 +155,10 @@ func (who *caller) must(need auth.Role) error {
 
 // tokenOf finds the token: never in the URL, which ends up in logs.
 func tokenOf(r *http.Request, secure bool) (token string, byCookie bool) {
-	if header := r.Header.Get("Authorization"); header != "" {
-		scheme, token, _ := strings.Cut(header, " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			return strings.TrimSpace(token), false
-		}
-		return "", false
+	// Another scheme is for a proxy before us, which passes it on.
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token), false
 	}
 	cookie, err := r.Cookie(cookieName(secure))
 	if err != nil {

@@ -159,9 +159,14 @@ func TestTheCookieIsForBrowsersAlone(t *testing.T) {
 	if a := w.do("GET", "/api/v1/auth/me", header("Cookie", pair)); a.status != http.StatusOK {
 		t.Errorf("by cookie: %s", a)
 	}
-	// An Authorization header counts alone, so that the cookie can't come in behind it.
+	// A bearer token counts alone, so that the cookie can't come in behind it.
 	w.do("GET", "/api/v1/auth/me", header("Cookie", pair), bearer("x")).is(http.StatusUnauthorized, "unauthorized")
-	w.do("GET", "/api/v1/auth/me", header("Cookie", pair), header("Authorization", "x")).is(http.StatusUnauthorized, "unauthorized")
+	// What a browser adds for a proxy doesn't sign anybody out, and excuses no change from elsewhere.
+	basic := header("Authorization", "Basic YTpi")
+	if a := w.do("GET", "/api/v1/auth/me", header("Cookie", pair), basic); a.status != http.StatusOK {
+		t.Errorf("by cookie, behind a proxy with Basic: %s", a)
+	}
+	w.do("POST", "/api/v1/auth/logout", header("Cookie", pair), basic, header("Origin", "https://evil.example")).is(http.StatusForbidden, "cross_origin")
 	w.do("GET", "/api/v1/auth/me", header("Cookie", "__Host-"+pair)).is(http.StatusUnauthorized, "unauthorized")
 }
 
