@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -144,6 +145,38 @@ type meanwhile struct {
 func (m meanwhile) FinishOTP(ctx context.Context, user, session, code string, first bool) ([]string, error) {
 	m.happens()
 	return m.TwoFA.FinishOTP(ctx, user, session, code, first)
+}
+
+func (m meanwhile) Disable(ctx context.Context, user, method string) error {
+	err := m.TwoFA.Disable(ctx, user, method)
+	m.happens()
+	<-ctx.Done()
+	return err
+}
+
+func TestAFactorThatIsRemovedEndsSessionsAlsoIfWhoeverAskedIsGone(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	w := newWorld(t, withAudit, func(d *api.Dependencies) { d.TwoFA = meanwhile{d.TwoFA, leave} }).signIn()
+	if _, err := w.store.AddTOTP(t.Context(), store.TOTP{User: userName, Secret: []byte("s"), CreatedAt: w.now()}, store.Enrolment{}); err != nil {
+		t.Fatal(err)
+	}
+	login, err := w.auth.LoginVerified(t.Context(), userName, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/api/v1/2fa/disable", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer(login.Token)(req)
+	if res, err := w.client.Do(req); err == nil {
+		_ = res.Body.Close()
+		t.Error(res.Status)
+	}
+	w.server.Close() // once the handler has ended
+	if _, err := w.auth.Verify(t.Context(), login.Token); !errors.Is(err, auth.ErrTokenEnded) {
+		t.Error(err)
+	}
 }
 
 func TestASessionWithoutAFactorDoesNotReplaceOneThatHasComeMeanwhile(t *testing.T) {
