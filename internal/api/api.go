@@ -114,6 +114,7 @@ func (s *server) engine() (*gin.Engine, error) {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false // a redirect would lose a body
+	r.UseRawPath = true             // a name may have a slash, written as %2F
 	proxies := make([]string, 0, len(s.TrustedProxies))
 	for _, p := range s.TrustedProxies {
 		proxies = append(proxies, p.String())
