@@ -175,7 +175,7 @@ func (c *client) request(method, path string, body any, options ...option) (*htt
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.cookies)) {
-		req.AddCookie(&http.Cookie{Name: name, Value: c.cookies[name]}) //nolint:gosec // a request's, which has no attributes
+		req.AddCookie(&http.Cookie{Name: name, Value: c.cookies[name]})
 	}
 	for _, o := range options {
 		o(req)

@@ -28,7 +28,7 @@ func (c *client) refusedToEnrol() {
 		"/api/v1/2fa/setup/otp/init":        nil,
 		"/api/v1/2fa/setup/otp/verify":      map[string]string{"code": "123456"},
 		"/api/v1/2fa/setup/webauthn/begin":  map[string]string{"name": "mine"},
-		"/api/v1/2fa/setup/webauthn/finish": c.newKey().attest(c, madeUp(c.world)),
+		"/api/v1/2fa/setup/webauthn/finish": c.newKey().attest(c, madeUp()),
 	} {
 		if a := c.do("POST", path, body); a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
 			c.Errorf("%s with a password's temporary token: %s", path, a)
@@ -37,7 +37,7 @@ func (c *client) refusedToEnrol() {
 }
 
 // madeUp is a ceremony that no server began.
-func madeUp(w *world) ceremony {
+func madeUp() ceremony {
 	return ceremony{id: "AAAAAAAAAAAAAAAAAAAAAA", options: `{"publicKey":{"challenge":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 		"rp":{"id":"localhost","name":"x"},"rpId":"localhost","user":{"id":"AAAA","name":"x","displayName":"x"}}}`}
 }
@@ -60,7 +60,7 @@ func TestAPasswordAloneCantEnrolAPasskeyOfItsOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ann := w.signIn()
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	thief := w.temporary(owner)
 	thief.refusedToEnrol()
 	ann.has("webauthn")
@@ -138,7 +138,7 @@ func TestOfManyWhoEnrolAFirstFactorAtOnceOneGetsIn(t *testing.T) {
 		begun := c.begin("/api/v1/2fa/setup/webauthn/begin", map[string]string{"name": "key"})
 		all = append(all, enrolment{c, "/api/v1/2fa/setup/webauthn/finish", w.newKey().attest(t, begun)})
 	}
-	in := count(atOnce(len(all), func(i int) answer { return all[i].do("POST", all[i].path, all[i].body) }), http.StatusOK)
+	in := count(atOnce(len(all), func(i int) answer { return all[i].do("POST", all[i].path, all[i].body) }))
 	if in != 1 {
 		t.Errorf("%d of %d racing first enrolments succeeded, want 1", in, len(all))
 	}
@@ -173,9 +173,10 @@ func atOnce(n int, ask func(i int) answer) []answer {
 	return answers
 }
 
-func count(answers []answer, status int) (n int) {
+// count gives how many worked.
+func count(answers []answer) (n int) {
 	for _, a := range answers {
-		if a.status == status {
+		if a.status == http.StatusOK {
 			n++
 		}
 	}
