@@ -74,6 +74,7 @@ type server struct {
 	Dependencies
 
 	log      *zap.Logger
+	advised  sync.Once              // of a proxy that isn't believed
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
 }
@@ -101,7 +102,7 @@ func New(d Dependencies) (http.Handler, error) {
 	}
 	engine.Use(append(guarded, s.guard(needs))...)
 	api := humagin.New(engine, s.describe())
-	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail})
+	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail, verify: s.verify})
 	answerHead(engine, needs)
 	maps.Copy(ids, operationIDs(api.OpenAPI()))
 	correct(api.OpenAPI())

@@ -58,6 +58,10 @@ func mayEnrol(who *caller) error {
 	return nil
 }
 
+// firstOnly is true of whoever had no factor when they were asked who they
+// are: they haven't given the one that may have come meanwhile.
+func firstOnly(who *caller) bool { return who.Temporary || !who.HasFactor }
+
 type enrolmentOut struct {
 	Body struct {
 		Secret string `json:"secret" doc:"Base32, to type in"`
@@ -88,7 +92,7 @@ func (s *server) finishOTP(ctx context.Context, in *codeIn) (*loginOut, error) {
 	if err := mayEnrol(who); err != nil {
 		return nil, err
 	}
-	codes, err := s.TwoFA.FinishOTP(ctx, who.Username, who.SessionID, in.Body.Code, who.Temporary)
+	codes, err := s.TwoFA.FinishOTP(ctx, who.Username, who.SessionID, in.Body.Code, firstOnly(who))
 	return s.enrolled(ctx, codes, err)
 }
 
@@ -129,7 +133,7 @@ func (s *server) finishRegistration(ctx context.Context, in *answerIn) (*loginOu
 	if err := mayEnrol(who); err != nil {
 		return nil, err
 	}
-	codes, err := s.TwoFA.FinishRegistration(ctx, who.Username, who.SessionID, who.Site, in.Body.SessionID, in.Body.Credential, who.Temporary)
+	codes, err := s.TwoFA.FinishRegistration(ctx, who.Username, who.SessionID, who.Site, in.Body.SessionID, in.Body.Credential, firstOnly(who))
 	return s.enrolled(ctx, codes, err)
 }
 

@@ -99,6 +99,7 @@ type routes struct {
 	router *gin.Engine
 	needs  map[string]access // by method and path as gin writes it: "GET /api/containers/:id"
 	fail   func(context.Context, error) error
+	verify func(context.Context, access) error
 }
 
 // plain registers a route beside huma, and not in its document: a WebSocket or
@@ -133,6 +134,12 @@ func handle[I, O any](r *routes, who access, route, id, summary string, h func(c
 	}
 	r.needs[method+" "+pathOf(path)] = who
 	huma.Register(r.api, op, func(ctx context.Context, in *I) (*O, error) {
+		if who != anyone && method != http.MethodGet {
+			// A body may take its time, and the session may have ended by now.
+			if err := r.verify(ctx, who); err != nil {
+				return nil, r.fail(ctx, err)
+			}
+		}
 		out, err := h(ctx, in)
 		if err != nil {
 			return nil, r.fail(ctx, err)

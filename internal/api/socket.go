@@ -186,7 +186,7 @@ func farewell(cause error) (code websocket.StatusCode, reason string) {
 // cookie counts with our own origin alone. What carries a token in a header
 // was not sent by a page.
 func (s *server) mayUpgrade(r *http.Request) *Problem {
-	if r.Header.Get("Authorization") == "" && !s.ownOrigin(r, r.Header.Get("Origin")) {
+	if !carriesBearer(r) && !s.ownOrigin(r, r.Header.Get("Origin")) {
 		p := s.crossOrigin(r)
 		return &p
 	}

@@ -91,6 +91,18 @@ func closes(t *testing.T, conn *websocket.Conn, code websocket.StatusCode, reaso
 	}
 }
 
+// allEnd waits until the server has no socket any more.
+func allEnd(t *testing.T, open *sync.WaitGroup) {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() { open.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("a socket is still open")
+	}
+}
+
 func TestTheEventsBeginWithWhatTheListOfContainersGives(t *testing.T) {
 	w := newWorld(t, func(d *api.Dependencies) { d.Auth = roles{} })
 	conn, a := w.dial(bearer("viewer"))
@@ -172,7 +184,7 @@ func TestASocketEndsWithItsSessionItsTokenOrTheProgram(t *testing.T) {
 			conn := w.open(bearer("viewer"))
 			c.end()
 			closes(t, conn, c.code, c.reason)
-			open.Wait()
+			allEnd(t, &open)
 			if c.closing != nil {
 				_, a := w.dial(bearer("viewer"))
 				a.is(http.StatusServiceUnavailable, "overloaded")
@@ -191,7 +203,7 @@ func TestAPeerThatDoesNotAnswerIsLetGo(t *testing.T) {
 		t.Errorf("one that answers: %v", err)
 	}
 	w.open(bearer("viewer")) // nobody reads it, so no ping is answered
-	open.Wait()              // neither did the first, once its context had ended
+	allEnd(t, &open)         // neither did the first, once its context had ended
 }
 
 func TestWhatAPeerSendsIsLimitedAndIgnored(t *testing.T) {
