@@ -61,7 +61,7 @@ func TestForgedHeadersDontChangeThePasskeysDomain(t *testing.T) {
 	if got := w.client().must("POST", passkeyBegin, nil, lies(1)...).text("options", "publicKey", "rpId"); got != "localhost" {
 		t.Errorf("a passkey would be asked for on %q", got)
 	}
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	c := w.temporary(owner)
 	liar := *k
 	liar.site.Origin = "https://evil.example"

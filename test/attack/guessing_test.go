@@ -92,7 +92,7 @@ func TestGuessesAtRecoveryCodesAndPasskeysCountAsGuessesAtCodes(t *testing.T) {
 	w := newWorld(t)
 	ann := w.signIn()
 	g, _ := ann.enrolTOTP()
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	tries := []func(c *client) answer{
 		func(c *client) answer { return c.do("POST", otpVerify, map[string]string{"code": g.wrong()}) },
 		func(c *client) answer {
