@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,7 +23,8 @@ const (
 	socketsAtOnce  = 1024 // of all
 	pingEvery      = 25 * time.Second
 	socketPatience = 10 * time.Second // for a pong, and for a write
-	maxIncoming    = 4 << 10          // bytes of a message that nobody reads
+	maxIncoming    = 4 << 10          // bytes of a message
+	maxKept        = 16 << 10         // bytes of a buffer between frames
 )
 
 // Why a socket is closed by us; the text is the reason that the peer is told.
@@ -41,6 +43,8 @@ type stream func(ctx context.Context, out *socket) error
 type socket struct {
 	conn *websocket.Conn
 	seq  uint64
+	said chan []byte // the newest message of the peer
+	text []byte      // of the last frame, for the next
 }
 
 // send writes one message as JSON. The limit is its own, not ctx's: an ended
@@ -50,12 +54,27 @@ func (k *socket) send(ctx context.Context, message any) error {
 	if err != nil {
 		return fmt.Errorf("a message for a socket: %w", err)
 	}
+	return k.write(ctx, text)
+}
+
+func (k *socket) write(ctx context.Context, text []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketPatience)
 	defer cancel()
 	if err := k.conn.Write(ctx, websocket.MessageText, text); err != nil {
 		return errors.Join(errPeerGone, err)
 	}
 	return nil
+}
+
+// number sends a JSON object that many sockets share, with this one's next number.
+func (k *socket) number(ctx context.Context, object []byte) error {
+	k.text = strconv.AppendUint(append(k.text[:0], `{"seq":`...), k.next(), 10)
+	k.text = append(append(k.text, ','), object[1:]...)
+	text := k.text
+	if cap(text) > maxKept {
+		k.text = nil
+	}
+	return k.write(ctx, text)
 }
 
 // next is the number of the next message.
@@ -109,9 +128,10 @@ func (s *server) converse(ctx context.Context, conn *websocket.Conn, serve strea
 		_ = conn.CloseNow()
 		beside.Wait()
 	}()
-	beside.Go(func() { cancel(discard(conn)) }) //nolint:contextcheck // see discard
+	out := &socket{conn: conn, said: make(chan []byte, 1)}
+	beside.Go(func() { cancel(out.listen()) }) //nolint:contextcheck // see listen
 	beside.Go(func() { cancel(s.watch(ctx, conn, ended, expires)) })
-	err := serve(ctx, &socket{conn: conn})
+	err := serve(ctx, out)
 	cancel(err) // the first cause stays
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errPeerGone) {
@@ -124,13 +144,22 @@ func (s *server) converse(ctx context.Context, conn *websocket.Conn, serve strea
 	_ = conn.Close(code, reason) // at most 5 seconds for the peer's answer
 }
 
-// discard reads and forgets what the peer sends: pongs and its own closing
-// come that way, too.
-func discard(conn *websocket.Conn) error {
+// listen reads what the peer sends, and keeps the newest for the stream: pongs
+// and its own closing come that way, too.
+func (k *socket) listen() error {
 	for {
-		if _, _, err := conn.Read(context.Background()); err != nil {
+		kind, text, err := k.conn.Read(context.Background())
+		if err != nil {
 			return errors.Join(errPeerGone, err)
 		}
+		if kind != websocket.MessageText {
+			continue
+		}
+		select {
+		case <-k.said:
+		default:
+		}
+		k.said <- text // has room: nobody else fills it
 	}
 }
 

@@ -7,6 +7,7 @@ type Live struct {
 	Scan      Scanning
 	Reachable bool // the engine answers, and has been listed since it was away
 	Returns   int  // how often it has become so
+	Listings  int  // how often the containers have been judged anew
 }
 
 // Scanning is how far a scan is.
@@ -20,7 +21,7 @@ type Scanning struct {
 func (s *Scanner) Live() (now Live, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Live{Result: s.latest, Scan: s.scan, Reachable: s.following && s.listed, Returns: s.returns}, s.changed
+	return Live{Result: s.latest, Scan: s.scan, Reachable: s.following && s.listed, Returns: s.returns, Listings: s.listings}, s.changed
 }
 
 // tell wakes those who wait for a change. s.mu is held.
