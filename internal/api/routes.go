@@ -41,7 +41,7 @@ func (s *server) routes(r *routes) {
 	handle(r, viewer, "GET /api/images", "listImages", "All images and who uses them", s.listImages)
 	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
 
-	r.plain(viewer, "GET /api/events/ws", s.upgrade(s.events))
+	r.plain(viewer, "GET /api/events/ws", s.eventsSocket)
 	r.plain(anyone, "GET /", s.page)
 	r.plain(anyone, "GET /assets/{path...}", s.page)
 

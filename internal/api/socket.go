@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -23,8 +23,7 @@ const (
 	socketsAtOnce  = 1024 // of all
 	pingEvery      = 25 * time.Second
 	socketPatience = 10 * time.Second // for a pong, and for a write
-	maxIncoming    = 4 << 10          // bytes of a message
-	maxKept        = 16 << 10         // bytes of a buffer between frames
+	maxIncoming    = 4 << 10          // bytes of a message that nobody reads
 )
 
 // Why a socket is closed by us; the text is the reason that the peer is told.
@@ -39,12 +38,15 @@ var (
 // more to say; ctx's cause is why.
 type stream func(ctx context.Context, out *socket) error
 
+// hearing takes what the peer sends, one message after the other; an error
+// ends the socket. While it takes its time, no pong is seen.
+type hearing func(ctx context.Context, kind websocket.MessageType, message []byte) error
+
 // socket is one WebSocket, for sending.
 type socket struct {
 	conn *websocket.Conn
 	seq  uint64
-	said chan []byte // the newest message of the peer
-	text []byte      // of the last frame, for the next
+	sent atomic.Int64 // how many messages have been
 }
 
 // send writes one message as JSON. The limit is its own, not ctx's: an ended
@@ -54,27 +56,17 @@ func (k *socket) send(ctx context.Context, message any) error {
 	if err != nil {
 		return fmt.Errorf("a message for a socket: %w", err)
 	}
-	return k.write(ctx, text)
+	return k.write(ctx, websocket.MessageText, text)
 }
 
-func (k *socket) write(ctx context.Context, text []byte) error {
+func (k *socket) write(ctx context.Context, kind websocket.MessageType, message []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketPatience)
 	defer cancel()
-	if err := k.conn.Write(ctx, websocket.MessageText, text); err != nil {
+	if err := k.conn.Write(ctx, kind, message); err != nil {
 		return errors.Join(errPeerGone, err)
 	}
+	k.sent.Add(1)
 	return nil
-}
-
-// number sends a JSON object that many sockets share, with this one's next number.
-func (k *socket) number(ctx context.Context, object []byte) error {
-	k.text = strconv.AppendUint(append(k.text[:0], `{"seq":`...), k.next(), 10)
-	k.text = append(append(k.text, ','), object[1:]...)
-	text := k.text
-	if cap(text) > maxKept {
-		k.text = nil
-	}
-	return k.write(ctx, text)
 }
 
 // next is the number of the next message.
@@ -83,10 +75,17 @@ func (k *socket) next() uint64 {
 	return k.seq
 }
 
-// upgrade makes the handler of a socket: it checks where the request comes
-// from, upgrades it, and closes the socket when the session ends, the token
-// expires, the peer is gone or the program stops.
+// upgrade makes the handler of a socket that only sends: what the peer sends
+// is read and forgotten.
 func (s *server) upgrade(serve stream) gin.HandlerFunc {
+	return s.upgradeBoth(serve, func(context.Context, websocket.MessageType, []byte) error { return nil }, maxIncoming)
+}
+
+// upgradeBoth makes the handler of a socket: it checks where the request comes
+// from, upgrades it, and closes the socket when the session ends, the token
+// expires, the peer is gone or the program stops. No message of the peer may
+// have more than limit bytes.
+func (s *server) upgradeBoth(serve stream, hear hearing, limit int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		who := callerOf(c.Request.Context())
 		refused := s.mayUpgrade(c.Request)
@@ -114,24 +113,23 @@ func (s *server) upgrade(serve stream) gin.HandlerFunc {
 			c.Abort()
 			return
 		}
-		conn.SetReadLimit(maxIncoming)
-		s.converse(ctx, conn, serve, ended, who.ExpiresAt)
+		conn.SetReadLimit(limit)
+		s.converse(ctx, &socket{conn: conn}, serve, hear, ended, who.ExpiresAt)
 	}
 }
 
 // converse runs the stream, and what ends it, until all of them have ended.
-func (s *server) converse(ctx context.Context, conn *websocket.Conn, serve stream, ended <-chan struct{}, expires time.Time) {
+func (s *server) converse(ctx context.Context, k *socket, serve stream, hear hearing, ended <-chan struct{}, expires time.Time) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var beside sync.WaitGroup
 	defer func() { // also after a panic
 		cancel(errPeerGone)
-		_ = conn.CloseNow()
+		_ = k.conn.CloseNow()
 		beside.Wait()
 	}()
-	out := &socket{conn: conn, said: make(chan []byte, 1)}
-	beside.Go(func() { cancel(out.listen()) }) //nolint:contextcheck // see listen
-	beside.Go(func() { cancel(s.watch(ctx, conn, ended, expires)) })
-	err := serve(ctx, out)
+	beside.Go(func() { cancel(k.listen(ctx, hear)) })
+	beside.Go(func() { cancel(s.watch(ctx, k, ended, expires)) })
+	err := serve(ctx, k)
 	cancel(err) // the first cause stays
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errPeerGone) {
@@ -141,30 +139,25 @@ func (s *server) converse(ctx context.Context, conn *websocket.Conn, serve strea
 	if code == websocket.StatusInternalError {
 		s.log.Warn("a socket failed", zap.String("user", callerOf(ctx).Username), logging.Err(cause))
 	}
-	_ = conn.Close(code, reason) // at most 5 seconds for the peer's answer
+	_ = k.conn.Close(code, reason) // at most 5 seconds for the peer's answer
 }
 
-// listen reads what the peer sends, and keeps the newest for the stream: pongs
-// and its own closing come that way, too.
-func (k *socket) listen() error {
+// listen reads what the peer sends: pongs and its own closing come that way,
+// too. It reads on when ctx has ended, for the peer's answer to our closing.
+func (k *socket) listen(ctx context.Context, hear hearing) error {
 	for {
-		kind, text, err := k.conn.Read(context.Background())
+		kind, message, err := k.conn.Read(context.WithoutCancel(ctx))
 		if err != nil {
 			return errors.Join(errPeerGone, err)
 		}
-		if kind != websocket.MessageText {
-			continue
+		if err := hear(ctx, kind, message); err != nil {
+			return err
 		}
-		select {
-		case <-k.said:
-		default:
-		}
-		k.said <- text // has room: nobody else fills it
 	}
 }
 
 // watch pings the peer, and says why the socket is to end.
-func (s *server) watch(ctx context.Context, conn *websocket.Conn, ended <-chan struct{}, expires time.Time) error {
+func (s *server) watch(ctx context.Context, k *socket, ended <-chan struct{}, expires time.Time) error {
 	var expired <-chan time.Time // never, for a token that doesn't
 	if !expires.IsZero() {
 		timer := time.NewTimer(time.Until(expires))
@@ -184,7 +177,9 @@ func (s *server) watch(ctx context.Context, conn *websocket.Conn, ended <-chan s
 		case <-s.Closing:
 			return errStopping
 		case <-ticker.C:
-			if err := ping(ctx, conn, min(cmp.Or(s.PingEvery, pingEvery), socketPatience)); err != nil {
+			// A slow peer that is still being sent to hasn't come to the ping yet.
+			before := k.sent.Load()
+			if err := ping(ctx, k.conn, min(cmp.Or(s.PingEvery, pingEvery), socketPatience)); err != nil && (k.sent.Load() == before || ctx.Err() != nil) {
 				return errors.Join(errPeerGone, err)
 			}
 		}

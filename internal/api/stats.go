@@ -179,12 +179,12 @@ type errorFrame struct {
 }
 
 // send sends a frame with all that is new.
-func (v *gauges) send(out *socket) error {
+func (v *gauges) send(out *numbered) error {
 	v.due, v.sent = nil, time.Now()
 	if v.refused {
 		v.refused, v.said = false, true
 		message := fmt.Sprintf("At most %d containers are measured at once; some that were asked for are not.", statsAtOnce)
-		if err := out.number(v.ctx, frameOf(errorFrame{"error", CodeTooManyStats, message})); err != nil {
+		if err := out.frame(v.ctx, frameOf(errorFrame{"error", CodeTooManyStats, message})); err != nil {
 			return err
 		}
 	}
@@ -197,5 +197,5 @@ func (v *gauges) send(out *socket) error {
 	}
 	clear(v.fresh)
 	slices.SortFunc(frame.Stats, func(a, b *Stats) int { return strings.Compare(a.ID, b.ID) })
-	return out.number(v.ctx, frameOf(frame))
+	return out.frame(v.ctx, frameOf(frame))
 }
