@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -22,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/watch-docker/watch-docker/internal/logging"
+	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
 // Dependencies are what New needs. Without Auth nobody gets past a route that
@@ -39,6 +41,8 @@ type Dependencies struct {
 	Engine     Engine
 	Images     Images
 	System     System
+	Live       Live
+	Hub        *wsstream.Hub         // nil: one of its own
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
 	Page       Page                  // nil: none
@@ -77,6 +81,7 @@ type server struct {
 	advised  sync.Once              // of a proxy that isn't believed
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
+	measured atomic.Int64 // containers whose figures are streamed
 }
 
 // New builds the handler of all routes.
@@ -89,6 +94,9 @@ func New(d Dependencies) (http.Handler, error) {
 	}
 	if d.Audit == nil {
 		d.Audit = unaudited{}
+	}
+	if d.Hub == nil {
+		d.Hub = wsstream.New(wsstream.Linger)
 	}
 	s := &server{Dependencies: d, log: d.Logger.With(logging.Component("api"))}
 	engine, err := s.engine()

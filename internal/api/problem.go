@@ -83,6 +83,8 @@ const (
 	CodeUpdateRefused    = "update_refused"
 	CodeNoImage          = "image_not_found"
 	CodeNoOperation      = "operation_not_found"
+	CodeTooLate          = "too_late"
+	CodeTooManyStats     = "too_many_stats" // of a frame
 	CodeConflict         = "conflict"
 	CodeEngine           = "engine_unavailable"
 	CodeGone             = "client_gone"
@@ -111,6 +113,7 @@ func problemOf(err error) Problem {
 		busy      *BusyError
 		refused   *RefusedError
 		conflict  *ConflictError
+		late      *TooLateError
 		throttled *auth.ThrottledError
 		elsewhere *twofa.UnavailableError
 	)
@@ -127,6 +130,8 @@ func problemOf(err error) Problem {
 		return p
 	case errors.As(err, &conflict):
 		return problem(http.StatusConflict, CodeConflict, conflict.Reason)
+	case errors.As(err, &late):
+		return problem(http.StatusConflict, CodeTooLate, late.Reason)
 	case errors.As(err, &throttled):
 		return problem(http.StatusTooManyRequests, CodeTooManyAttempts, sentence(throttled.Error())).retryAfter(throttled.RetryAfter.Seconds())
 	case errors.As(err, &elsewhere):

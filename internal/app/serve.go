@@ -26,6 +26,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
 	"github.com/watch-docker/watch-docker/internal/webui"
+	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
 const (
@@ -61,6 +62,7 @@ type Server struct {
 	initial  bool
 	closing  chan struct{} // closed when the end begins
 	sockets  sync.WaitGroup
+	hub      *wsstream.Hub
 
 	connections atomic.Int64 // how often the engine's events have connected
 	missed      atomic.Bool  // the last scan failed because the engine didn't answer
@@ -95,7 +97,7 @@ func runServe(ctx context.Context, p Program, args []string) int {
 // network's own for an address that is taken. An engine that doesn't answer is
 // no error: it is tried again until it does.
 func NewServer(ctx context.Context, p Program, file string) (_ *Server, err error) {
-	s := &Server{closing: make(chan struct{})}
+	s := &Server{closing: make(chan struct{}), hub: wsstream.New(wsstream.Linger)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -175,6 +177,7 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	handler, err := api.New(api.Dependencies{
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
 		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Page: page,
+		Live: side, Hub: s.hub,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
 		BaseURL: cfg.Server.BaseURL, CORSOrigins: cfg.Server.CORSOrigins, TrustedProxies: cfg.Server.TrustedProxies,
@@ -229,6 +232,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return s.audit.Run(ctx) })
 	err = group.Wait()
 	s.sockets.Wait() // each takes 5 seconds at most, from the same moment on as the requests
+	s.hub.Close()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -308,6 +312,7 @@ func serveHTTP(ctx context.Context, server *http.Server, l net.Listener) error {
 
 // Close gives back what NewServer took; it also works on a half-built server.
 func (s *Server) Close() error {
+	s.hub.Close()
 	var errs []error
 	for _, l := range []net.Listener{s.listener, s.commands} {
 		if l == nil {

@@ -11,17 +11,22 @@ import (
 )
 
 // settle is how long the engine must be quiet before it is listed again, and
-// patience how long a burst of events may put that off.
+// patience how long a burst of events may put that off. Lists are at least
+// breather apart, and at least as long as the last one took: under a storm of
+// events the engine is not asked all the time.
 const (
-	settle   = 100 * time.Millisecond
-	patience = time.Second
+	settle   = 20 * time.Millisecond
+	patience = 200 * time.Millisecond
+	breather = 50 * time.Millisecond
 )
 
 // The engine tells that a container has ended before its own list knows: it
 // takes the network down in between. So a list that still shows it running is
-// made again after lookAgain, for at most believe.
+// made again after lookSoon, then after twice that and so on up to lookAgain,
+// for at most believe.
 const (
-	lookAgain = 250 * time.Millisecond
+	lookSoon  = 50 * time.Millisecond
+	lookAgain = 400 * time.Millisecond
 	believe   = 15 * time.Second
 )
 
@@ -43,7 +48,7 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 			}
 		})
 	}()
-	failed := false
+	failed, wait, rested := false, lookSoon, time.Time{}
 	again := time.NewTimer(lookAgain)
 	defer again.Stop()
 	for {
@@ -54,15 +59,22 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 			if failed || s.behind() {
 				s.stir()
 			}
+			wait = min(2*wait, lookAgain)
 		case <-s.dirty:
-			if !quiet(ctx, s.dirty) {
+			if !quiet(ctx, s.dirty, rested) {
 				continue // ctx has ended; the watcher tells
 			}
+			began := time.Now()
 			err := s.Refresh(ctx)
 			if failed = err != nil && ctx.Err() == nil; failed {
 				s.log.Warn("the engine could not be listed after an event", logging.Err(err))
+				wait = lookAgain
 			}
-			again.Reset(lookAgain)
+			if !failed && !s.behind() {
+				wait = lookSoon
+			}
+			rested = time.Now().Add(max(breather, time.Since(began)))
+			again.Reset(wait)
 		}
 	}
 }
@@ -73,10 +85,11 @@ func (s *Scanner) note(e dockercli.Event) {
 	defer s.mu.Unlock()
 	switch e.Kind {
 	case dockercli.Connected:
-		s.following = true
+		s.following, s.listed = true, false
 		s.cache.dropImages()
 	case dockercli.Disconnected:
-		s.following = false
+		s.following, s.listed = false, false
+		s.tell()
 	case dockercli.ImageChanged:
 		s.cache.dropImages()
 	case dockercli.ContainerChanged:
@@ -102,9 +115,16 @@ func (s *Scanner) behind() bool {
 	})
 }
 
-// quiet waits until no more events come, or patience is at its end. False
-// means that ctx has ended.
-func quiet(ctx context.Context, dirty <-chan struct{}) bool {
+// quiet waits until no more events come, or patience is at its end, and until
+// the engine has rested. False means that ctx has ended.
+func quiet(ctx context.Context, dirty <-chan struct{}, rested time.Time) bool {
+	rest := time.NewTimer(time.Until(rested))
+	defer rest.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-rest.C:
+	}
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	pause := time.NewTimer(settle)

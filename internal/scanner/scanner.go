@@ -71,8 +71,12 @@ type Scanner struct {
 	firstSeen map[[2]string]time.Time        // of releases, by reference and digest
 	scannedAt time.Time
 	following bool // events keep the cache honest
+	listed    bool // … and the engine has been listed since they do
+	returns   int  // how often that has become true
 	listings  int  // how many discoveries have been published
 	latest    Result
+	scan      Scanning
+	changed   chan struct{} // closed, and made anew, when what Live gives changes
 }
 
 // New reads what earlier scans have learned from the store.
@@ -93,7 +97,7 @@ func New(ctx context.Context, d Dependencies) (*Scanner, error) {
 		digests: newDigestSet(known), dirty: make(chan struct{}, 1),
 		answers: map[string]*answer{}, startedAt: map[string]time.Time{}, endedAt: map[string]time.Time{},
 		bad: map[[2]string]store.BadRelease{}, firstSeen: map[[2]string]time.Time{},
-		latest: Result{Containers: []ContainerStatus{}},
+		latest: Result{Containers: []ContainerStatus{}}, changed: make(chan struct{}),
 	}, nil
 }
 
@@ -136,6 +140,8 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	s.scanning.Lock()
 	defer s.scanning.Unlock()
 	began := s.now()
+	s.scanningIs(Scanning{Running: true})
+	defer s.scanningIs(Scanning{})
 	settings, listings := s.begin()
 	s.readQuarantine(ctx)
 	s.readKept(ctx)
@@ -147,7 +153,12 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	if o.Fresh {
 		settings.Registry.Forget(references(asked)...)
 	}
-	answers, err := s.ask(ctx, settings.Registry, asked, o.Progress)
+	answers, err := s.ask(ctx, settings.Registry, asked, func(done, total int) {
+		s.scanningIs(Scanning{Running: true, Done: done, Total: total})
+		if o.Progress != nil {
+			o.Progress(done, total)
+		}
+	})
 	if err != nil {
 		return Result{}, err
 	}
@@ -245,6 +256,10 @@ func (s *Scanner) publish(ctx context.Context, subjects []*subject) Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.latest, s.listings = result, s.listings+1
+	if s.following && !s.listed {
+		s.listed, s.returns = true, s.returns+1
+	}
+	s.tell()
 	return result
 }
 

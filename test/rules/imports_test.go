@@ -32,7 +32,8 @@ func may() map[string][]string {
 		"auth":      {"store", "logging"},
 		"twofa":     {"store", "logging"},
 		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging"},
+		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging", "wsstream"},
+		"wsstream":  {},
 	}
 }
 
