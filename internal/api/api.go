@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/watch-docker/watch-docker/internal/logging"
+	"github.com/watch-docker/watch-docker/internal/shell"
 	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
@@ -46,6 +47,8 @@ type Dependencies struct {
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
 	Page       Page                  // nil: none
+	Shells     *shell.Manager        // nil: none
+	Terminals  Terminals             // what shells run in
 
 	// BaseURL is the program's public URL, nil if not known. Its path is
 	// accepted before every route; its origin is our own.

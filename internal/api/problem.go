@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/shell"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
 )
@@ -73,6 +74,9 @@ const (
 	CodeCrossOrigin      = "cross_origin"
 	CodeNoHandshake      = "websocket_expected"
 	CodeTooManySockets   = "too_many_sockets"
+	CodeHostShell        = shell.CodeHostDisabled
+	CodeNoShellLeft      = "shell_not_found"
+	CodeBadMessage       = "bad_message"
 	CodeValidation       = "validation_failed"
 	CodeTooLarge         = "body_too_large"
 	CodeMediaType        = "unsupported_media_type"

@@ -42,6 +42,7 @@ func (s *server) routes(r *routes) {
 	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
 
 	r.plain(viewer, "GET /api/events/ws", s.eventsSocket)
+	r.plain(operatorFresh, "GET "+shellPath, s.openShell)
 	r.plain(anyone, "GET /", s.page)
 	r.plain(anyone, "GET /assets/{path...}", s.page)
 

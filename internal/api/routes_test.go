@@ -74,6 +74,7 @@ func mayCall() map[string]string {
 		"GET /api/images":                    "viewer",
 		"DELETE /api/images":                 "operator",
 		"GET /api/events/ws":                 "viewer",
+		"GET /api/shell/ws":                  "operator+",
 		"GET /":                              "anyone",
 		"GET /assets/{path...}":              "anyone",
 		"GET /api/system":                    "viewer",

@@ -27,12 +27,16 @@ const (
 	maxIncoming    = 4 << 10          // bytes of a message that nobody reads
 )
 
+// statusTakenOver is the program's own: don't connect again by yourself.
+const statusTakenOver websocket.StatusCode = 4001
+
 // Why a socket is closed by us; the text is the reason that the peer is told.
 var (
 	errSessionEnded = errors.New("the session has ended")
 	errTokenExpired = errors.New("the token has expired")
 	errStopping     = errors.New("the program is stopping")
 	errPeerGone     = errors.New("the peer is gone")
+	errTakenOver    = errors.New("another connection has taken the shell over")
 )
 
 // stream is what a socket is for. It sends until ctx ends or it has nothing
@@ -212,6 +216,8 @@ func farewell(cause error) (code websocket.StatusCode, reason string) {
 	switch {
 	case errors.Is(cause, errSessionEnded), errors.Is(cause, errTokenExpired):
 		return websocket.StatusPolicyViolation, cause.Error()
+	case errors.Is(cause, errTakenOver):
+		return statusTakenOver, cause.Error()
 	case errors.Is(cause, errStopping):
 		return websocket.StatusGoingAway, cause.Error()
 	case errors.Is(cause, context.Canceled): // there is nothing more to say

@@ -31,8 +31,9 @@ func may() map[string][]string {
 		"audit":     {"store", "logging"},
 		"auth":      {"store", "logging"},
 		"twofa":     {"store", "logging"},
+		"shell":     {"logging"},
 		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging", "wsstream"},
+		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "shell", "store", "image", "logging", "wsstream"},
 		"wsstream":  {},
 	}
 }
@@ -48,6 +49,7 @@ func only() map[string]string {
 		"github.com/spf13/viper":        "config",
 		"github.com/go-webauthn/":       "twofa",
 		"github.com/pquerna/otp":        "twofa",
+		"github.com/creack/pty":         "shell",
 	}
 }
 
