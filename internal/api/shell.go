@@ -169,11 +169,6 @@ type (
 		Type string `json:"type"` // exit
 		Code int    `json:"code"`
 	}
-	errorFrame struct {
-		Type    string `json:"type"` // error
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}
 )
 
 // talk opens the shell, or finds it, and shows it.

@@ -39,6 +39,13 @@ var (
 	errTakenOver    = errors.New("another connection has taken the shell over")
 )
 
+// errorFrame says what went wrong, in a socket that goes on or is closed next.
+type errorFrame struct {
+	Type    string `json:"type"` // error
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
 // stream is what a socket is for. It sends until ctx ends or it has nothing
 // more to say; ctx's cause is why.
 type stream func(ctx context.Context, out *socket) error
