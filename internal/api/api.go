@@ -39,6 +39,7 @@ type Dependencies struct {
 	Engine     Engine
 	Images     Images
 	System     System
+	Logs       Logs
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
 	Page       Page                  // nil: none

@@ -43,13 +43,18 @@ type socket struct {
 	seq  uint64
 }
 
-// send writes one message as JSON. The limit is its own, not ctx's: an ended
-// context would tear the connection down before the reason is told.
+// send writes one message as JSON.
 func (k *socket) send(ctx context.Context, message any) error {
 	text, err := json.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("a message for a socket: %w", err)
 	}
+	return k.sendText(ctx, text)
+}
+
+// sendText writes one message that is JSON already. The limit is its own, not
+// ctx's: an ended context would tear the connection down before the reason is told.
+func (k *socket) sendText(ctx context.Context, text []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketPatience)
 	defer cancel()
 	if err := k.conn.Write(ctx, websocket.MessageText, text); err != nil {
@@ -68,11 +73,23 @@ func (k *socket) next() uint64 {
 // from, upgrades it, and closes the socket when the session ends, the token
 // expires, the peer is gone or the program stops.
 func (s *server) upgrade(serve stream) gin.HandlerFunc {
+	return s.upgradeFor(func(*http.Request, string) (stream, error) { return serve, nil })
+}
+
+// upgradeFor is upgrade with a stream that depends on the request and the {id}
+// of its path. What is wrong with these is a problem in place of the handshake's answer.
+func (s *server) upgradeFor(choose func(r *http.Request, id string) (stream, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		who := callerOf(c.Request.Context())
 		refused := s.mayUpgrade(c.Request)
 		if refused != nil {
 			refused.write(c)
+			return
+		}
+		serve, err := choose(c.Request, c.Param("id"))
+		if err != nil {
+			p, _ := s.fail(c.Request.Context(), err).(Problem) //nolint:errorlint // fail makes nothing else
+			p.write(c)
 			return
 		}
 		free := s.sockets.take(who.Username)

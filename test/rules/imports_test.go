@@ -20,19 +20,20 @@ const module = "github.com/watch-docker/watch-docker/"
 func may() map[string][]string {
 	leaf := []string{"image", "logging"}
 	return map[string][]string{
-		"config":    {"logging"},
-		"policy":    {"image"},
-		"store":     {"logging"},
-		"dockercli": leaf,
-		"registry":  leaf,
-		"scheduler": {"logging"},
-		"preview":   {"image"},
-		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
-		"audit":     {"store", "logging"},
-		"auth":      {"store", "logging"},
-		"twofa":     {"store", "logging"},
-		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging"},
+		"config":       {"logging"},
+		"policy":       {"image"},
+		"store":        {"logging"},
+		"dockercli":    leaf,
+		"registry":     leaf,
+		"scheduler":    {"logging"},
+		"preview":      {"image"},
+		"scanner":      {"dockercli", "registry", "policy", "store", "image", "logging"},
+		"audit":        {"store", "logging"},
+		"auth":         {"store", "logging"},
+		"twofa":        {"store", "logging"},
+		"updater":      {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
+		"containerlog": {"dockercli", "logging"},
+		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "store", "image", "logging"},
 	}
 }
 
