@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/pkg/stdcopy"
@@ -27,6 +28,10 @@ var (
 
 // LongestLogLine is where LogStream cuts a line, in bytes.
 const LongestLogLine = 64 << 10
+
+// longestRaw is what is kept of a line before the times of its parts are taken
+// out: the engine makes a part of 16 KiB.
+const longestRaw = LongestLogLine + 6*stampLength
 
 // flushPartial is how long the beginning of a line waits for its rest.
 const flushPartial = 500 * time.Millisecond
@@ -350,7 +355,7 @@ func (s *LogStream) add(p *partialLine, text []byte) {
 	for len(text) > 0 && s.failed == nil {
 		line, rest, ended := bytes.Cut(text, []byte{'\n'})
 		text = rest
-		room := max(LongestLogLine-len(p.text), 0)
+		room := max(longestRaw-len(p.text), 0)
 		p.cut = p.cut || len(line) > room
 		line = line[:min(len(line), room)]
 		if !ended || len(p.text) > 0 {
@@ -376,7 +381,17 @@ func (s *LogStream) give(p *partialLine, line []byte) {
 	if len(p.stamp) > 0 && len(line) > len(p.stamp) { // a long line's parts have the time each
 		line = bytes.ReplaceAll(line, p.stamp, nil)
 	}
-	s.safe = safeText(s.safe[:0], bytes.TrimRight(line, "\r\n"))
+	if line = bytes.TrimRight(line, "\r"); len(line) > LongestLogLine {
+		line, p.cut = line[:LongestLogLine], true
+	}
+	if p.cut { // not within a character
+		for range utf8.UTFMax - 1 {
+			if r, size := utf8.DecodeLastRune(line); r == utf8.RuneError && size == 1 {
+				line = line[:len(line)-1]
+			}
+		}
+	}
+	s.safe = safeText(s.safe[:0], line)
 	s.failed = s.on(Line{T: p.t, Stream: p.stream, Text: s.safe, Cut: p.cut})
 	p.text, p.begun, p.cut = p.text[:0], false, false
 }
