@@ -43,7 +43,8 @@ type Dependencies struct {
 	Images     Images
 	System     System
 	Live       Live
-	Hub        *wsstream.Hub         // nil: one of its own
+	Hub        *wsstream.Hub // nil: one of its own
+	Logs       Logs
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
 	Page       Page                  // nil: none

@@ -41,6 +41,10 @@ func (s *server) routes(r *routes) {
 	handle(r, viewer, "GET /api/images", "listImages", "All images and who uses them", s.listImages)
 	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
 
+	handle(r, viewer, "GET /api/containers/{id}/logs", "downloadLog", "What a container wrote, as a file", s.downloadLog, asText)
+	r.plain(viewer, "GET /api/containers/{id}/logs/ws", s.upgradeFor(s.containerLogs))
+	r.plain(viewer, "GET /api/compose/logs/ws", s.upgradeFor(s.composeLogs))
+
 	r.plain(viewer, "GET /api/events/ws", s.eventsSocket)
 	r.plain(operatorFresh, "GET "+shellPath, s.openShell)
 	r.plain(anyone, "GET /", s.page)

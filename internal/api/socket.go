@@ -61,16 +61,22 @@ type socket struct {
 	sent atomic.Int64 // how many messages have been
 }
 
-// send writes one message as JSON. The limit is its own, not ctx's: an ended
-// context would tear the connection down before the reason is told.
+// send writes one message as JSON.
 func (k *socket) send(ctx context.Context, message any) error {
 	text, err := json.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("a message for a socket: %w", err)
 	}
+	return k.sendText(ctx, text)
+}
+
+// sendText writes one message that is JSON already.
+func (k *socket) sendText(ctx context.Context, text []byte) error {
 	return k.write(ctx, websocket.MessageText, text)
 }
 
+// write has a limit of its own, not ctx's: an ended context would tear the
+// connection down before the reason is told.
 func (k *socket) write(ctx context.Context, kind websocket.MessageType, message []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketPatience)
 	defer cancel()
@@ -90,7 +96,25 @@ func (k *socket) next() uint64 {
 // upgrade makes the handler of a socket that only sends: what the peer sends
 // is read and forgotten.
 func (s *server) upgrade(serve stream) gin.HandlerFunc {
-	return s.upgradeBoth(serve, func(context.Context, websocket.MessageType, []byte) error { return nil }, maxIncoming)
+	return s.upgradeFor(func(*http.Request, string) (stream, error) { return serve, nil })
+}
+
+// upgradeFor is upgrade with a stream that depends on the request and the {id}
+// of its path. What is wrong with these is a problem in place of the handshake's answer.
+func (s *server) upgradeFor(choose func(r *http.Request, id string) (stream, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if refused := s.mayUpgrade(c.Request); refused != nil {
+			refused.write(c)
+			return
+		}
+		serve, err := choose(c.Request, c.Param("id"))
+		if err != nil {
+			p, _ := s.fail(c.Request.Context(), err).(Problem) //nolint:errorlint // fail makes nothing else
+			p.write(c)
+			return
+		}
+		s.upgradeBoth(serve, func(context.Context, websocket.MessageType, []byte) error { return nil }, maxIncoming)(c)
+	}
 }
 
 // upgradeBoth makes the handler of a socket: it checks where the request comes

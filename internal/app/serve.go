@@ -19,6 +19,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/audit"
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/config"
+	"github.com/watch-docker/watch-docker/internal/containerlog"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/scanner"
@@ -59,6 +60,7 @@ type Server struct {
 	required atomic.Bool // twofa.required
 	interval *scheduler.Interval
 	asked    *scans
+	logs     *containerlog.Service
 	cron     *scheduler.Cron
 	initial  bool
 	closing  chan struct{} // closed when the end begins
@@ -136,6 +138,7 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	}
 	s.interval = scheduler.NewInterval(cfg.Scan.Interval, s.scan)
 	s.asked = newScans(s.parts)
+	s.logs = containerlog.New(s.engine, log)
 	s.cron = scheduler.NewCron(updateSchedule(cfg), cfg.Update.Location(), s.autoUpdate)
 	s.initial = cfg.Scan.InitialScanOnStart
 	s.watcher = config.NewWatcher(cfg, config.WatcherOptions{
@@ -181,7 +184,7 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	handler, err := api.New(api.Dependencies{
 		Shells: s.shells, Terminals: terminals{parts: s.parts, environ: s.environ, enabled: func() bool { return s.watcher.Current().Shell.HostEnabled }},
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
-		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Page: page,
+		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Logs: logs{s.logs}, Page: page,
 		Live: side, Hub: s.hub,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
@@ -346,6 +349,7 @@ func (s *Server) Close() error {
 func (s *Server) Watch(ctx context.Context, on func(dockercli.Event)) error {
 	return s.engine.Watch(ctx, func(e dockercli.Event) {
 		on(e)
+		s.logs.Note(e)
 		if e.Kind == dockercli.Connected {
 			s.connections.Add(1)
 			s.makeUp()
