@@ -11,8 +11,13 @@ func roles() []mutation {
 		one("volumes go without a role", "internal/api/containers.go", "if in.Volumes {", "if false {", "TestNobodyGetsPastTheirRoleOnAnyRoute"),
 		one("an old proof is a proof", access, "if a.fresh() {", "if false {",
 			"TestAStolenSessionNeedsAFreshProofForWhatMattersMost", "TestAStolenSessionCantLockItsOwnerOut"),
-		one("a password is a proof with a factor, too", "internal/auth/account.go", "if id.HasFactor {\n\t\treturn until, ErrUseFactor\n\t}", "",
-			"TestAStolenSessionNeedsAFreshProofForWhatMattersMost"),
+		{
+			"a password is a proof with a factor, too", []edit{
+				{"internal/auth/account.go", "if id.HasFactor {\n\t\treturn until, ErrUseFactor\n\t}", ""},
+				{"internal/auth/account.go", "if u.HasFactor {\n\t\treturn until, ErrUseFactor\n\t}", "_ = u"},
+			},
+			[]string{"TestAStolenSessionNeedsAFreshProofForWhatMattersMost"},
+		},
 		one("a session alone enrols a factor", access, "enrolling access = \"temporary+\"", "enrolling access = \"temporary\"",
 			"TestAStolenSessionCantLockItsOwnerOut"),
 		one("sessions are anybody's to end", sessionRows, "\"remove a session of \"+user, `DELETE FROM sessions WHERE id = ? AND user = ?`",
