@@ -217,7 +217,7 @@ func (s *server) changeUser(ctx context.Context, in *changeUserIn) (*userOut, er
 		if err := s.TwoFA.Reset(ctx, in.Name); err != nil {
 			return nil, err
 		}
-		if _, err := s.Auth.EndSessions(ctx, in.Name); err != nil {
+		if _, err := s.Auth.EndSessions(context.WithoutCancel(ctx), in.Name); err != nil {
 			return nil, err
 		}
 	}

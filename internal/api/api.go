@@ -116,6 +116,7 @@ func (s *server) engine() (*gin.Engine, error) {
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false                 // a redirect would lose a body
 	r.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would fall back on X-Real-IP, which not every proxy overwrites
+	r.UseRawPath = true                             // a name may have a slash, written as %2F
 	proxies := make([]string, 0, len(s.TrustedProxies))
 	for _, p := range s.TrustedProxies {
 		proxies = append(proxies, p.String())

@@ -145,6 +145,9 @@ func (t *trail) entry(c *gin.Context, action string) audit.Entry {
 	targets := t.targets
 	if len(targets) == 0 {
 		for _, p := range c.Params {
+			if auth.IsToken(p.Value) { // where its id belongs
+				p.Value = "***"
+			}
 			targets = append(targets, p.Value)
 		}
 	}

@@ -214,6 +214,15 @@ func TestStrangersDoNotFillTheAuditLogWithWhatSucceeds(t *testing.T) {
 	w.left("||beginPasskeyLogin||refused|passkeys_unavailable")
 }
 
+func TestATokenInThePlaceOfItsIDIsNotRecorded(t *testing.T) {
+	w := newWorld(t, withAudit).signIn()
+	token, _ := w.as("POST", "/api/v1/auth/tokens", raw(`{"name":"x","scope":"read"}`)).get("token").(string)
+	w.trail()
+	w.as("DELETE", "/api/v1/auth/tokens/"+token).is(http.StatusNotFound, "token_not_found")
+	w.as("DELETE", "/api/v1/auth/sessions/"+w.token).is(http.StatusUnprocessableEntity, "validation_failed")
+	w.left("ann|session|removeToken|***|refused|token_not_found", "ann|session|endSession|***|refused|validation_failed")
+}
+
 // cloned is a TwoFA that takes every passkey for a clone.
 type cloned struct{ api.TwoFA }
 

@@ -101,7 +101,7 @@ func (s *server) enrolled(ctx context.Context, codes []string, err error) (*logi
 	if err != nil {
 		return nil, err
 	}
-	who := callerOf(ctx)
+	who, ctx := callerOf(ctx), context.WithoutCancel(ctx) // sessions end also if whoever asked is gone
 	login, err := s.Auth.FactorChanged(ctx, who.Identity, true, who.client())
 	if err != nil {
 		return nil, err
@@ -114,10 +114,10 @@ func (s *server) enrolled(ctx context.Context, codes []string, err error) (*logi
 }
 
 type registrationIn struct {
-	Body struct {
+	Body *struct {
 		Name       string `json:"name,omitempty" maxLength:"64" doc:"What its user calls it"`
 		Attachment string `json:"attachment,omitempty" enum:"platform,cross-platform,"`
-	} `nameHint:"PasskeyRequest" required:"false"`
+	} `nameHint:"PasskeyRequest"`
 }
 
 func (s *server) beginRegistration(ctx context.Context, in *registrationIn) (*ceremonyOut, error) {
@@ -125,7 +125,11 @@ func (s *server) beginRegistration(ctx context.Context, in *registrationIn) (*ce
 	if err := mayEnrol(who); err != nil {
 		return nil, err
 	}
-	return ceremony(s.TwoFA.BeginRegistration(ctx, who.Username, who.SessionID, who.Site, twofa.Registration{Name: in.Body.Name, Attachment: in.Body.Attachment}))
+	var wanted twofa.Registration
+	if in.Body != nil {
+		wanted = twofa.Registration{Name: in.Body.Name, Attachment: in.Body.Attachment}
+	}
+	return ceremony(s.TwoFA.BeginRegistration(ctx, who.Username, who.SessionID, who.Site, wanted))
 }
 
 func (s *server) finishRegistration(ctx context.Context, in *answerIn) (*loginOut, error) {
@@ -196,13 +200,17 @@ func (s *server) finishVerification(ctx context.Context, in *answerIn) (*loginOu
 }
 
 type disableIn struct {
-	Body struct {
+	Body *struct {
 		Method string `json:"method,omitempty" enum:"otp,webauthn," doc:"None: all of them"`
-	} `nameHint:"DisableRequest" required:"false"`
+	} `nameHint:"DisableRequest"`
 }
 
 func (s *server) disableFactor(ctx context.Context, in *disableIn) (*logoutOut, error) {
-	if err := s.TwoFA.Disable(ctx, callerOf(ctx).Username, in.Body.Method); err != nil {
+	method := ""
+	if in.Body != nil {
+		method = in.Body.Method
+	}
+	if err := s.TwoFA.Disable(ctx, callerOf(ctx).Username, method); err != nil {
 		return nil, err
 	}
 	return s.afterRemoval(ctx)
@@ -211,7 +219,7 @@ func (s *server) disableFactor(ctx context.Context, in *disableIn) (*logoutOut, 
 // afterRemoval ends all sessions. A browser's goes on as a new one, unless a
 // second factor has to be set up first.
 func (s *server) afterRemoval(ctx context.Context) (*logoutOut, error) {
-	who := callerOf(ctx)
+	who, ctx := callerOf(ctx), context.WithoutCancel(ctx) // sessions end also if whoever asked is gone
 	status, err := s.TwoFA.Status(ctx, who.Username, who.Site)
 	if err != nil {
 		return nil, err

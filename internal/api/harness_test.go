@@ -46,6 +46,7 @@ type world struct {
 	*fakes
 
 	t      *testing.T
+	server *httptest.Server
 	url    string
 	client *http.Client
 	store  *store.Store
@@ -93,11 +94,11 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	if engine, ok := handler.(*gin.Engine); ok {
 		w.router = engine.Routes()
 	}
-	server := httptest.NewServer(handler)
-	w.url, w.client = server.URL, server.Client()
+	w.server = httptest.NewServer(handler)
+	w.url, w.client = w.server.URL, w.server.Client()
 	t.Cleanup(func() {
 		w.client.CloseIdleConnections()
-		server.Close()
+		w.server.Close()
 	})
 	return w
 }

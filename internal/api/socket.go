@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
 
+	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/logging"
 )
 
@@ -155,11 +156,25 @@ func (s *server) watch(ctx context.Context, conn *websocket.Conn, ended <-chan s
 		case <-s.Closing:
 			return errStopping
 		case <-ticker.C:
+			if !s.stillCounts(ctx) {
+				return errSessionEnded
+			}
 			if err := ping(ctx, conn, min(cmp.Or(s.PingEvery, pingEvery), socketPatience)); err != nil {
 				return errors.Join(errPeerGone, err)
 			}
 		}
 	}
+}
+
+// stillCounts is for what nobody tells: a second factor that is required from
+// now on, and a role that changed while the socket was being opened.
+func (s *server) stillCounts(ctx context.Context) bool {
+	who := callerOf(ctx)
+	now, err := s.Auth.Verify(ctx, who.token)
+	if err != nil {
+		return !errors.Is(err, auth.ErrToken) && !errors.Is(err, auth.ErrSecondFactor)
+	}
+	return now.Role == who.Role
 }
 
 func ping(ctx context.Context, conn *websocket.Conn, patience time.Duration) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/auth"
 )
 
 const events = "/api/events/ws"
@@ -280,4 +281,23 @@ func TestASocketEndsWithTheLogoutOfItsSessionAlone(t *testing.T) {
 	if a := w.do("GET", "/api/v1/auth/me", bearer(first)); a.status != http.StatusOK {
 		t.Error(a)
 	}
+}
+
+func TestASocketEndsOnceItsSessionCountsNoMore(t *testing.T) {
+	often := func(d *api.Dependencies) { d.PingEvery = 500 * time.Millisecond }
+	w := newWorld(t, often).signIn()
+	conn := w.open(bearer(w.token))
+	w.required.Store(true) // as a changed configuration does
+	closes(t, conn, websocket.StatusPolicyViolation, "session has ended")
+
+	w = newWorld(t, often).signIn()
+	token, _ := w.as("POST", "/api/v1/auth/tokens", raw(`{"name":"x","scope":"admin"}`)).get("token").(string)
+	if _, err := w.auth.AddUser(t.Context(), "bob", password, auth.Administrator); err != nil {
+		t.Fatal(err)
+	}
+	conn = w.open(bearer(token))
+	if err := w.store.SetRole(t.Context(), userName, "viewer"); err != nil { // as if the end of its sockets had come too early
+		t.Fatal(err)
+	}
+	closes(t, conn, websocket.StatusPolicyViolation, "session has ended")
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -29,7 +30,7 @@ type underway struct {
 
 // begin sends a request but for its body, and returns once that is asked for
 // (RFC 9110, 10.1.1): the token was looked at before.
-func (w *world) begin(method, path, token, body string) underway {
+func (w *world) begin(path, token, body string) underway {
 	w.t.Helper()
 	conn, err := new(net.Dialer).DialContext(w.t.Context(), "tcp", strings.TrimPrefix(w.url, "http://"))
 	if err != nil {
@@ -39,8 +40,8 @@ func (w *world) begin(method, path, token, body string) underway {
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		w.t.Fatal(err)
 	}
-	_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"Content-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n", method, path, token, len(body))
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+		"Content-Length: %d\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n", path, token, len(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -89,10 +90,10 @@ func TestARequestCountsForNothingIfItsSessionEndsBeforeItsBody(t *testing.T) {
 	secret := w.as("POST", "/api/v1/2fa/setup/otp/init").get("secret").(string)
 	stolen := w.token
 	all := map[string]underway{
-		"a factor":     w.begin("POST", "/api/v1/2fa/setup/otp/verify", stolen, `{"code":"`+w.code(secret)+`"}`),
-		"an API token": w.begin("POST", "/api/v1/auth/tokens", stolen, `{"name":"x","scope":"admin"}`),
-		"a user":       w.begin("POST", "/api/users", stolen, `{"username":"eve","password":"`+password+`","role":"admin"}`),
-		"a password":   w.begin("POST", "/api/v1/auth/password", stolen, `{"current":"another one","new":"and yet another"}`),
+		"a factor":     w.begin("/api/v1/2fa/setup/otp/verify", stolen, `{"code":"`+w.code(secret)+`"}`),
+		"an API token": w.begin("/api/v1/auth/tokens", stolen, `{"name":"x","scope":"admin"}`),
+		"a user":       w.begin("/api/users", stolen, `{"username":"eve","password":"`+password+`","role":"admin"}`),
+		"a password":   w.begin("/api/v1/auth/password", stolen, `{"current":"another one","new":"and yet another"}`),
 	}
 	if _, err := w.auth.SetPassword(t.Context(), userName, "another one"); err != nil {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func TestARequestCountsForNoMoreThanTheRoleThatIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := w.begin("POST", "/api/containers/web/update", token, `{"force":true}`)
+	u := w.begin("/api/containers/web/update", token, `{"force":true}`)
 	if err := w.auth.SetRole(t.Context(), "vic", auth.Viewer); err != nil {
 		t.Fatal(err)
 	}
@@ -144,6 +145,38 @@ type meanwhile struct {
 func (m meanwhile) FinishOTP(ctx context.Context, user, session, code string, first bool) ([]string, error) {
 	m.happens()
 	return m.TwoFA.FinishOTP(ctx, user, session, code, first)
+}
+
+func (m meanwhile) Disable(ctx context.Context, user, method string) error {
+	err := m.TwoFA.Disable(ctx, user, method)
+	m.happens()
+	<-ctx.Done()
+	return err
+}
+
+func TestAFactorThatIsRemovedEndsSessionsAlsoIfWhoeverAskedIsGone(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	w := newWorld(t, withAudit, func(d *api.Dependencies) { d.TwoFA = meanwhile{d.TwoFA, leave} }).signIn()
+	if _, err := w.store.AddTOTP(t.Context(), store.TOTP{User: userName, Secret: []byte("s"), CreatedAt: w.now()}, store.Enrolment{}); err != nil {
+		t.Fatal(err)
+	}
+	login, err := w.auth.LoginVerified(t.Context(), userName, auth.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/api/v1/2fa/disable", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bearer(login.Token)(req)
+	if res, err := w.client.Do(req); err == nil {
+		_ = res.Body.Close()
+		t.Error(res.Status)
+	}
+	w.server.Close() // once the handler has ended
+	if _, err := w.auth.Verify(t.Context(), login.Token); !errors.Is(err, auth.ErrTokenEnded) {
+		t.Error(err)
+	}
 }
 
 func TestASessionWithoutAFactorDoesNotReplaceOneThatHasComeMeanwhile(t *testing.T) {
