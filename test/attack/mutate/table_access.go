@@ -57,9 +57,14 @@ func secrets() []mutation {
 			"TestNoAnswerAndNoLineOfTheLogHasASecret"),
 		one("guesses are stored as they were typed", guess, "return hex.EncodeToString(sum[:])", "_ = hex.EncodeToString(sum[:])\n\treturn account",
 			"TestNoAnswerAndNoLineOfTheLogHasASecret"),
-		one("a name is part of a message", login, "s.log.Warn(\"a password was wrong\",", "s.log.Warn(\"a password was wrong: \"+r.Username,",
-			"TestNothingThatIsSentForgesALineOfTheLog"),
-		one("what can't be printed is kept", "internal/audit/audit.go", "if r == utf8.RuneError || !unicode.IsPrint(r) {", "if false {",
+		{
+			"a name is part of a message, as it is", []edit{
+				{login, "s.log.Warn(\"a password was wrong\",", "s.log.Warn(\"a password was wrong: \"+r.Username,"},
+				{"internal/logging/core.go", "entry.Message = escapeControls(entry.Message)", "_ = escapeControls"},
+			},
+			[]string{"TestNothingThatIsSentForgesALineOfTheLog"},
+		},
+		one("what can't be printed is kept", "internal/audit/audit.go", "if r == utf8.RuneError || !unicode.IsPrint(r) {", "if r == utf8.RuneError && !unicode.IsPrint(r) {",
 			"TestNothingThatIsSentForgesAnEntryOfTheAuditLog"),
 		one("a device is called what it likes", guard, "Agent: printable(c.Request.UserAgent()),", "Agent: c.Request.UserAgent(),",
 			"TestNothingThatIsSentForgesAnEntryOfTheAuditLog"),
