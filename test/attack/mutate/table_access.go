@@ -11,8 +11,13 @@ func roles() []mutation {
 		one("volumes go without a role", "internal/api/containers.go", "if in.Volumes {", "if false {", "TestNobodyGetsPastTheirRoleOnAnyRoute"),
 		one("an old proof is a proof", access, "if a.fresh() {", "if false {",
 			"TestAStolenSessionNeedsAFreshProofForWhatMattersMost", "TestAStolenSessionCantLockItsOwnerOut"),
-		one("a password is a proof with a factor, too", "internal/auth/account.go", "if id.HasFactor {\n\t\treturn until, ErrUseFactor\n\t}", "",
-			"TestAStolenSessionNeedsAFreshProofForWhatMattersMost"),
+		{
+			"a password is a proof with a factor, too", []edit{
+				{"internal/auth/account.go", "if id.HasFactor {\n\t\treturn until, ErrUseFactor\n\t}", ""},
+				{"internal/auth/account.go", "if u.HasFactor {\n\t\treturn until, ErrUseFactor\n\t}", "_ = u"},
+			},
+			[]string{"TestAStolenSessionNeedsAFreshProofForWhatMattersMost"},
+		},
 		one("a session alone enrols a factor", access, "enrolling access = \"temporary+\"", "enrolling access = \"temporary\"",
 			"TestAStolenSessionCantLockItsOwnerOut"),
 		one("sessions are anybody's to end", sessionRows, "\"remove a session of \"+user, `DELETE FROM sessions WHERE id = ? AND user = ?`",
@@ -52,9 +57,14 @@ func secrets() []mutation {
 			"TestNoAnswerAndNoLineOfTheLogHasASecret"),
 		one("guesses are stored as they were typed", guess, "return hex.EncodeToString(sum[:])", "_ = hex.EncodeToString(sum[:])\n\treturn account",
 			"TestNoAnswerAndNoLineOfTheLogHasASecret"),
-		one("a name is part of a message", login, "s.log.Warn(\"a password was wrong\",", "s.log.Warn(\"a password was wrong: \"+r.Username,",
-			"TestNothingThatIsSentForgesALineOfTheLog"),
-		one("what can't be printed is kept", "internal/audit/audit.go", "if r == utf8.RuneError || !unicode.IsPrint(r) {", "if false {",
+		{
+			"a name is part of a message, as it is", []edit{
+				{login, "s.log.Warn(\"a password was wrong\",", "s.log.Warn(\"a password was wrong: \"+r.Username,"},
+				{"internal/logging/core.go", "entry.Message = escapeControls(entry.Message)", "_ = escapeControls"},
+			},
+			[]string{"TestNothingThatIsSentForgesALineOfTheLog"},
+		},
+		one("what can't be printed is kept", "internal/audit/audit.go", "if r == utf8.RuneError || !unicode.IsPrint(r) {", "if r == utf8.RuneError && !unicode.IsPrint(r) {",
 			"TestNothingThatIsSentForgesAnEntryOfTheAuditLog"),
 		one("a device is called what it likes", guard, "Agent: printable(c.Request.UserAgent()),", "Agent: c.Request.UserAgent(),",
 			"TestNothingThatIsSentForgesAnEntryOfTheAuditLog"),
