@@ -18,6 +18,8 @@ const (
 	settle   = 20 * time.Millisecond
 	patience = 200 * time.Millisecond
 	breather = 50 * time.Millisecond
+	// fewTouched is up to how many containers are looked at by themselves.
+	fewTouched = 20
 )
 
 // The engine tells that a container has ended before its own list knows: it
@@ -44,7 +46,7 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 		watched <- w.Watch(ctx, func(e dockercli.Event) {
 			s.note(e)
 			if e.Kind != dockercli.Disconnected {
-				s.stir()
+				s.wake()
 			}
 		})
 	}()
@@ -57,7 +59,7 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 			return err
 		case <-again.C:
 			if failed || s.behind() {
-				s.stir()
+				s.wake()
 			}
 			wait = min(2*wait, lookAgain)
 		case <-s.dirty:
@@ -65,12 +67,11 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 				continue // ctx has ended; the watcher tells
 			}
 			began := time.Now()
-			err := s.Refresh(ctx)
+			err := s.catchUp(ctx)
 			if failed = err != nil && ctx.Err() == nil; failed {
 				s.log.Warn("the engine could not be listed after an event", logging.Err(err))
 				wait = lookAgain
-			}
-			if !failed && !s.behind() {
+			} else if !s.behind() {
 				wait = lookSoon
 			}
 			rested = time.Now().Add(max(breather, time.Since(began)))
@@ -79,20 +80,63 @@ func (s *Scanner) Follow(ctx context.Context, w Watcher) error {
 	}
 }
 
+// catchUp looks at the containers that events were about, or at all of them if
+// it isn't known which, or if those are many.
+func (s *Scanner) catchUp(ctx context.Context) error {
+	s.mu.Lock()
+	touched, unsure, includeStopped := slices.Collect(maps.Keys(s.touched)), s.unsure, s.settings.IncludeStopped
+	clear(s.touched)
+	s.unsure = false
+	s.mu.Unlock()
+	err := error(nil)
+	switch {
+	case unsure || len(touched) > fewTouched:
+		err = s.Refresh(ctx)
+	case len(touched) > 0:
+		err = s.look(ctx, touched, includeStopped)
+	}
+	if err != nil {
+		s.mu.Lock()
+		s.unsure = true
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// look is Refresh for some containers alone: the engine takes its time over
+// each container that it lists.
+func (s *Scanner) look(ctx context.Context, ids []string, includeStopped bool) error {
+	s.listing.Lock()
+	defer s.listing.Unlock()
+	list, err := s.engine.Containers(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	fresh, err := s.examine(ctx, list, includeStopped)
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(slices.Clone(s.subjects), func(sub *subject) bool { return slices.Contains(ids, sub.ID) })
+	s.publish(ctx, append(others, fresh...))
+	return nil
+}
+
 // note takes from an event what must not wait for the next list.
 func (s *Scanner) note(e dockercli.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch e.Kind {
 	case dockercli.Connected:
-		s.following, s.listed = true, false
+		s.following, s.listed, s.unsure = true, false, true
 		s.cache.dropImages()
 	case dockercli.Disconnected:
 		s.following, s.listed = false, false
 		s.tell()
 	case dockercli.ImageChanged:
 		s.cache.dropImages()
+		s.unsure = true
 	case dockercli.ContainerChanged:
+		s.touched[e.ID] = true
 		switch e.Action {
 		case "start":
 			s.startedAt[e.ID] = e.At
@@ -104,15 +148,19 @@ func (s *Scanner) note(e dockercli.Event) {
 }
 
 // behind reports whether the latest list shows a container running that the
-// events say has ended.
+// events say has ended, and has Follow look at such again.
 func (s *Scanner) behind() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.endedAt, func(_ string, at time.Time) bool { return s.now().Sub(at) > believe })
-	return slices.ContainsFunc(s.latest.Containers, func(c ContainerStatus) bool {
-		_, ended := s.endedAt[c.ID]
-		return ended && c.Running
-	})
+	behind := false
+	for i := range s.latest.Containers {
+		c := &s.latest.Containers[i]
+		if _, ended := s.endedAt[c.ID]; ended && c.Running {
+			s.touched[c.ID], behind = true, true
+		}
+	}
+	return behind
 }
 
 // quiet waits until no more events come, or patience is at its end, and until
