@@ -50,6 +50,11 @@ type Dependencies struct {
 	Page       Page                  // nil: none
 	Shells     *shell.Manager        // nil: none
 	Terminals  Terminals             // what shells run in
+	Files      Files                 // nil: none
+
+	// SpoolFolder is where uploads are kept, without a name, until they are
+	// complete; empty: the system's.
+	SpoolFolder string
 
 	// BaseURL is the program's public URL, nil if not known. Its path is
 	// accepted before every route; its origin is our own.
@@ -86,6 +91,7 @@ type server struct {
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
 	measured atomic.Int64 // containers whose figures are streamed
+	editing  locks // of files in containers
 }
 
 // New builds the handler of all routes.

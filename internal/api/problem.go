@@ -78,6 +78,17 @@ const (
 	CodeHostShell        = shell.CodeHostDisabled
 	CodeNoShellLeft      = "shell_not_found"
 	CodeBadMessage       = "bad_message"
+	CodeNoFile           = "file_not_found"
+	CodeReadOnly         = "file_read_only"
+	CodeIsFolder         = "file_is_folder"
+	CodeIsLink           = "file_is_link"
+	CodeNotFolder        = "file_is_no_folder"
+	CodeNotAFile         = "file_is_special"
+	CodeNotText          = "file_is_no_text"
+	CodeFileTooLarge     = "file_too_large"
+	CodeVirtual          = "file_is_virtual"
+	CodeNoTool           = "no_rm"
+	CodeChanged          = "changed_meanwhile"
 	CodeValidation       = "validation_failed"
 	CodeTooLarge         = "body_too_large"
 	CodeMediaType        = "unsupported_media_type"
@@ -121,6 +132,7 @@ func problemOf(err error) Problem {
 		refused   *RefusedError
 		conflict  *ConflictError
 		late      *TooLateError
+		file      *FileError
 		throttled *auth.ThrottledError
 		elsewhere *twofa.UnavailableError
 	)
@@ -139,6 +151,11 @@ func problemOf(err error) Problem {
 		return problem(http.StatusConflict, CodeConflict, conflict.Reason)
 	case errors.As(err, &late):
 		return problem(http.StatusConflict, CodeTooLate, late.Reason)
+	case errors.As(err, &file):
+		if file.Code == CodeNoFile {
+			return problem(http.StatusNotFound, file.Code, file.Message)
+		}
+		return problem(http.StatusConflict, file.Code, file.Message)
 	case errors.As(err, &throttled):
 		return problem(http.StatusTooManyRequests, CodeTooManyAttempts, sentence(throttled.Error())).retryAfter(throttled.RetryAfter.Seconds())
 	case errors.As(err, &elsewhere):

@@ -182,6 +182,7 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	s.shells = shell.New(shell.Options{Logger: s.log})
 	handler, err := api.New(api.Dependencies{
+		Files: files{side}, SpoolFolder: cfg.StatePath,
 		Shells: s.shells, Terminals: terminals{parts: s.parts, environ: s.environ, enabled: func() bool { return s.watcher.Current().Shell.HostEnabled }},
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
 		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Logs: logs{s.logs}, Page: page,

@@ -30,7 +30,7 @@ var (
 
 // Engine is the part of dockercli.Client that is needed.
 type Engine interface {
-	Containers(ctx context.Context) ([]dockercli.Container, error)
+	Containers(ctx context.Context, ids ...string) ([]dockercli.Container, error)
 	Inspect(ctx context.Context, id string) (dockercli.ContainerState, error)
 	LogStream(ctx context.Context, id string, o dockercli.LogOptions) (*dockercli.LogStream, error)
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // endGrace is how long processes have after the hang-up.
@@ -60,8 +61,7 @@ func Host(o HostOptions) (Terminal, error) {
 	}
 	h.cmd = exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // that is what a shell is for; End ends it
 	h.cmd.Env, h.cmd.Dir = env, dir
-	var err error
-	h.File, err = pty.StartWithSize(h.cmd, &pty.Winsize{Cols: uint16(o.Cols), Rows: uint16(o.Rows)}) //nolint:gosec // checked by who asks
+	master, err := pty.StartWithSize(h.cmd, &pty.Winsize{Cols: uint16(o.Cols), Rows: uint16(o.Rows)}) //nolint:gosec // checked by who asks
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return nil, &Error{Code: CodeNoCommand, Message: "There is no such command where Watch Docker runs: " + err.Error()}
@@ -72,7 +72,25 @@ func Host(o HostOptions) (Terminal, error) {
 		h.err = h.cmd.Wait()
 		close(h.ended)
 	}()
+	if h.File, err = pollable(master); err != nil {
+		err = errors.Join(err, h.End(context.Background()))
+		return nil, fmt.Errorf("start a host shell: %w", err)
+	}
 	return h, nil
+}
+
+// pollable makes a file whose Close ends a Read or Write under way, which a
+// pty's is not by itself. It takes the file over.
+func pollable(f *os.File) (*os.File, error) {
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 func isFolder(path string) bool {
