@@ -84,7 +84,7 @@ func (s *server) secure(c *gin.Context) bool {
 	if c.Request.TLS != nil || s.BaseURL != nil && s.BaseURL.Scheme == "https" {
 		return true
 	}
-	return strings.EqualFold(c.GetHeader("X-Forwarded-Proto"), "https") && s.trusted(c.RemoteIP())
+	return strings.EqualFold(first(c.GetHeader("X-Forwarded-Proto")), "https") && s.trusted(c.RemoteIP())
 }
 
 func (s *server) trusted(address string) bool {
