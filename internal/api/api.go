@@ -91,7 +91,7 @@ type server struct {
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
 	measured atomic.Int64 // containers whose figures are streamed
-	editing  locks // of files in containers
+	editing  locks        // of files in containers
 }
 
 // New builds the handler of all routes.

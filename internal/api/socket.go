@@ -93,14 +93,10 @@ func (k *socket) next() uint64 {
 	return k.seq
 }
 
-// upgrade makes the handler of a socket that only sends: what the peer sends
-// is read and forgotten.
-func (s *server) upgrade(serve stream) gin.HandlerFunc {
-	return s.upgradeFor(func(*http.Request, string) (stream, error) { return serve, nil })
-}
-
-// upgradeFor is upgrade with a stream that depends on the request and the {id}
-// of its path. What is wrong with these is a problem in place of the handshake's answer.
+// upgradeFor makes the handler of a socket that only sends, with a stream that
+// depends on the request and the {id} of its path. What is wrong with these is
+// a problem in place of the handshake's answer. What the peer sends is read and
+// forgotten.
 func (s *server) upgradeFor(choose func(r *http.Request, id string) (stream, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if refused := s.mayUpgrade(c.Request); refused != nil {
