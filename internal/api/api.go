@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/shell"
+	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
 // Dependencies are what New needs. Without Auth nobody gets past a route that
@@ -40,6 +42,9 @@ type Dependencies struct {
 	Engine     Engine
 	Images     Images
 	System     System
+	Live       Live
+	Hub        *wsstream.Hub // nil: one of its own
+	Logs       Logs
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
 	Page       Page                  // nil: none
@@ -82,9 +87,11 @@ type server struct {
 	Dependencies
 
 	log      *zap.Logger
+	advised  sync.Once              // of a proxy that isn't believed
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
-	editing  locks // of files in containers
+	measured atomic.Int64 // containers whose figures are streamed
+	editing  locks        // of files in containers
 }
 
 // New builds the handler of all routes.
@@ -98,6 +105,9 @@ func New(d Dependencies) (http.Handler, error) {
 	if d.Audit == nil {
 		d.Audit = unaudited{}
 	}
+	if d.Hub == nil {
+		d.Hub = wsstream.New(wsstream.Linger)
+	}
 	s := &server{Dependencies: d, log: d.Logger.With(logging.Component("api"))}
 	engine, err := s.engine()
 	if err != nil {
@@ -110,7 +120,7 @@ func New(d Dependencies) (http.Handler, error) {
 	}
 	engine.Use(append(guarded, s.guard(needs))...)
 	api := humagin.New(engine, s.describe())
-	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail})
+	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail, verify: s.verify})
 	answerHead(engine, needs)
 	maps.Copy(ids, operationIDs(api.OpenAPI()))
 	correct(api.OpenAPI())
@@ -122,7 +132,9 @@ func (s *server) engine() (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
-	r.RedirectTrailingSlash = false // a redirect would lose a body
+	r.RedirectTrailingSlash = false                 // a redirect would lose a body
+	r.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would fall back on X-Real-IP, which not every proxy overwrites
+	r.UseRawPath = true                             // a name may have a slash, written as %2F
 	proxies := make([]string, 0, len(s.TrustedProxies))
 	for _, p := range s.TrustedProxies {
 		proxies = append(proxies, p.String())

@@ -28,6 +28,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
+	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,6 +47,7 @@ type world struct {
 	*fakes
 
 	t      *testing.T
+	server *httptest.Server
 	url    string
 	client *http.Client
 	store  *store.Store
@@ -54,6 +56,7 @@ type world struct {
 	folder string
 	router gin.RoutesInfo // nil under a base path
 	log    *observer.ObservedLogs
+	hub    *wsstream.Hub
 	token  string // of the administrator
 
 	required atomic.Bool // a second factor is
@@ -77,9 +80,11 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	}
 	w.twofa = twofa.New(twofa.Dependencies{Store: w.store, Logger: zap.New(core), Now: w.now})
 	w.fakes = newFakes(w.store)
+	hub := wsstream.New(10 * time.Millisecond)
+	w.hub = hub
 	d := api.Dependencies{
 		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, TwoFA: w.twofa, Scans: w.fakes, Updates: w.fakes, Operations: w.fakes,
-		Engine: w.fakes, Images: w.fakes, System: w.fakes,
+		Engine: w.fakes, Images: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub, Logs: fakeLogs{w.fakes},
 		Config: func() map[string]any { return map[string]any{"user": map[string]any{"password": "***"}} },
 		Checks: []api.Check{{Name: "engine", Ask: func(context.Context) error { return w.down() }}, {Name: "store", Ask: w.store.Ping}},
 	}
@@ -93,11 +98,12 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	if engine, ok := handler.(*gin.Engine); ok {
 		w.router = engine.Routes()
 	}
-	server := httptest.NewServer(handler)
-	w.url, w.client = server.URL, server.Client()
+	w.server = httptest.NewServer(handler)
+	w.url, w.client = w.server.URL, w.server.Client()
 	t.Cleanup(func() {
 		w.client.CloseIdleConnections()
-		server.Close()
+		w.server.Close()
+		hub.Close()
 	})
 	return w
 }
@@ -222,38 +228,6 @@ func (w *world) as(method, path string, options ...option) answer {
 	return w.do(method, path, append([]option{bearer(w.token)}, options...)...)
 }
 
-// roles is an Auth whose tokens are the names of roles, with whose or what the
-// token is before them: "viewer", "ann/viewer", "temporary:viewer",
-// "stale:admin", "api:admin". Sessions end with ended.
-type roles struct {
-	api.Auth
-
-	ended   chan struct{}
-	expires time.Time
-}
-
-func (r roles) Ended(context.Context, string) (ended <-chan struct{}, release func()) {
-	return r.ended, func() {}
-}
-
-func (r roles) Verify(_ context.Context, token string) (auth.Identity, error) {
-	kind, rest, found := strings.Cut(token, ":")
-	if !found {
-		kind, rest = "", token
-	}
-	name, role, ok := strings.Cut(rest, "/")
-	if !ok {
-		role = name
-	}
-	id := auth.Identity{Username: name, Role: auth.Role(role), SessionID: kind, Temporary: kind == "temporary", ExpiresAt: r.expires}
-	if kind == "api" {
-		id.APIToken = "backup"
-	}
-	return id, nil
-}
-
-func (roles) IsFresh(id auth.Identity) bool { return id.SessionID == "" }
-
 // fakes are a host with three containers.
 type fakes struct {
 	store *store.Store
@@ -265,11 +239,13 @@ type fakes struct {
 	done   map[string]chan struct{}
 	asked  []string // what was asked of the parts, in words
 	made   int      // operations
+
+	live liveFakes
 }
 
 func newFakes(st *store.Store) *fakes {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return &fakes{store: st, done: map[string]chan struct{}{}, all: []scanner.ContainerStatus{
+	return &fakes{store: st, done: map[string]chan struct{}{}, live: newLiveFakes(), all: []scanner.ContainerStatus{
 		{ID: dbID, Name: "db", Image: "postgres:17", State: "exited", Health: "none", Status: scanner.Skipped, CreatedAt: at, Ports: []scanner.Port{}},
 		{ID: oneID, Name: "one", Image: "nginx:1", State: "running", Running: true, Health: "healthy", Status: scanner.UpToDate, CreatedAt: at,
 			Ports: []scanner.Port{{IP: "0.0.0.0", Private: 80, Public: 8080, Protocol: "tcp"}}, Error: &scanner.Error{Code: "c", Message: "m"}},

@@ -17,6 +17,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/containerlog"
 	"github.com/watch-docker/watch-docker/internal/shell"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
@@ -98,8 +99,12 @@ const (
 	CodeUpdateRefused    = "update_refused"
 	CodeNoImage          = "image_not_found"
 	CodeNoOperation      = "operation_not_found"
+	CodeTooLate          = "too_late"
+	CodeTooManyStats     = "too_many_stats" // of a frame
 	CodeConflict         = "conflict"
 	CodeEngine           = "engine_unavailable"
+	CodeNoLogs           = "logs_unavailable"
+	CodeNoProject        = "project_not_found"
 	CodeGone             = "client_gone"
 	statusClientGone     = 499 // nobody reads it; it stands in the log, as nginx writes it
 	contentType          = "application/problem+json"
@@ -126,6 +131,7 @@ func problemOf(err error) Problem {
 		busy      *BusyError
 		refused   *RefusedError
 		conflict  *ConflictError
+		late      *TooLateError
 		file      *FileError
 		throttled *auth.ThrottledError
 		elsewhere *twofa.UnavailableError
@@ -143,6 +149,8 @@ func problemOf(err error) Problem {
 		return p
 	case errors.As(err, &conflict):
 		return problem(http.StatusConflict, CodeConflict, conflict.Reason)
+	case errors.As(err, &late):
+		return problem(http.StatusConflict, CodeTooLate, late.Reason)
 	case errors.As(err, &file):
 		if file.Code == CodeNoFile {
 			return problem(http.StatusNotFound, file.Code, file.Message)
@@ -171,6 +179,10 @@ func problemOfSentinel(err error) Problem {
 		return problem(http.StatusNotFound, CodeNoContainer, "There is no such container, or no more.")
 	case errors.Is(err, ErrUnknownImage):
 		return problem(http.StatusNotFound, CodeNoImage, "There is no such image, or no more.")
+	case errors.Is(err, containerlog.ErrNoProject):
+		return problem(http.StatusNotFound, CodeNoProject, "There is no such Compose project or service, or none with a container.")
+	case errors.Is(err, containerlog.ErrUnavailable):
+		return problem(http.StatusConflict, CodeNoLogs, sentence(err.Error()))
 	case errors.Is(err, store.ErrNoOperation):
 		return problem(http.StatusNotFound, CodeNoOperation, "There is no such operation, or no more.")
 	case errors.Is(err, ErrEngineUnavailable):

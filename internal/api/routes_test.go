@@ -3,6 +3,7 @@ package api_test
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,10 @@ func mayCall() map[string]string {
 		"POST /api/containers/{id}/start":    "operator",
 		"POST /api/containers/{id}/stop":     "operator",
 		"POST /api/containers/{id}/restart":  "operator",
+		"POST /api/containers/{id}/pause":    "operator",
+		"POST /api/containers/{id}/unpause":  "operator",
+		"POST /api/containers/{id}/kill":     "operator",
+		"POST /api/containers/{id}/rename":   "operator",
 		"DELETE /api/containers/{id}":        "operator",
 		"GET /api/containers/{id}/files":     "operator+",
 		"PUT /api/containers/{id}/files":     "operator+",
@@ -68,8 +73,12 @@ func mayCall() map[string]string {
 		"POST /api/scan":                     "operator",
 		"GET /api/operations":                "viewer",
 		"GET /api/operations/{id}":           "viewer",
+		"POST /api/operations/{id}/cancel":   "operator",
 		"GET /api/images":                    "viewer",
 		"DELETE /api/images":                 "operator",
+		"GET /api/containers/{id}/logs":      "viewer",
+		"GET /api/containers/{id}/logs/ws":   "viewer",
+		"GET /api/compose/logs/ws":           "viewer",
 		"GET /api/events/ws":                 "viewer",
 		"GET /api/shell/ws":                  "operator+",
 		"GET /":                              "anyone",
@@ -270,6 +279,12 @@ func TestEveryAnswerIsWhatTheDocumentSays(t *testing.T) {
 		{"POST /api/containers/{id}/stop", "/api/containers/" + dbID + "/stop", 200, nil, "stop db"},
 		{"POST /api/containers/{id}/restart", "/api/containers/web/restart", 200, nil, "restart web"},
 		{"POST /api/containers/{id}/stop", "/api/containers/one/stop", 200, nil, "stop one"},
+		{"POST /api/containers/{id}/pause", "/api/containers/web/pause", 200, nil, "pause web"},
+		{"POST /api/containers/{id}/unpause", "/api/containers/web/unpause", 200, nil, "unpause web"},
+		{"POST /api/containers/{id}/kill", "/api/containers/web/kill", 200, nil, "kill web "},
+		{"POST /api/containers/{id}/kill", "/api/containers/web/kill", 200, []option{raw(`{"signal":"SIGHUP"}`)}, "kill web SIGHUP"},
+		{"POST /api/containers/{id}/rename", "/api/containers/web/rename", 200, []option{raw(`{"name":"shop.web-1"}`)}, "rename web shop.web-1"},
+		{"POST /api/operations/{id}/cancel", "/api/operations/" + op.ID + "/cancel", 202, nil, "cancel " + op.ID + " by ann"},
 		{"DELETE /api/containers/{id}", "/api/containers/web?force=true", 204, nil, "remove web force=true volumes=false"},
 		{"POST /api/updates/run", "", 202, nil, "run [] dry=false by ann"},
 		{"POST /api/updates/run", "", 202, []option{raw(`{"ids":["web","` + webID + `","db"],"dryRun":true}`)}, "run [web db] dry=true by ann"},
@@ -353,5 +368,23 @@ func TestOperationsAreFilteredByContainerAlsoOneThatIsGone(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s %s", query, diff, a)
 		}
+	}
+}
+
+func TestANameWithASlashIsOneInThePath(t *testing.T) {
+	w := newWorld(t).signIn()
+	for _, name := range []string{"team/vic", "50%", "a b", "ü?#"} {
+		if a := w.as("POST", "/api/users", body(map[string]string{"username": name, "password": password, "role": "viewer"})); a.status != http.StatusCreated {
+			t.Fatal(a)
+		}
+		if a := w.as("PATCH", "/api/users/"+url.PathEscape(name), body(map[string]string{"role": "operator"})); a.status != http.StatusOK || a.get("name") != name {
+			t.Errorf("%s: %s", name, a)
+		}
+		if a := w.as("DELETE", "/api/users/"+url.PathEscape(name)); a.status != http.StatusNoContent {
+			t.Errorf("%s: %s", name, a)
+		}
+	}
+	for _, path := range []string{"/api%2Fusers", "/api/%75sers", "/api/v1%2fauth/me"} { // a route has one spelling
+		w.do("GET", path).is(http.StatusNotFound, "not_found")
 	}
 }

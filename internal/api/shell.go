@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/gin-gonic/gin"
+
 	"github.com/watch-docker/watch-docker/internal/audit"
 	"github.com/watch-docker/watch-docker/internal/shell"
 )
@@ -167,11 +168,6 @@ type (
 	exitFrame struct {
 		Type string `json:"type"` // exit
 		Code int    `json:"code"`
-	}
-	errorFrame struct {
-		Type    string `json:"type"` // error
-		Code    string `json:"code"`
-		Message string `json:"message"`
 	}
 )
 
