@@ -101,7 +101,7 @@ func (s *server) filesOf(handle func(c *gin.Context, id, name string) error) gin
 
 func (s *server) locate(c *gin.Context, handle func(c *gin.Context, id, name string) error) error {
 	ctx, wrong := c.Request.Context(), map[string]string{}
-	for name, values := range c.Request.URL.Query() {
+	for name, values := range parameters(c.Request.URL.RawQuery, wrong) {
 		switch name {
 		case "path":
 		case "download", "text", "recursive":

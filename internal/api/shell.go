@@ -73,8 +73,8 @@ func (s *server) openShell(c *gin.Context) {
 
 // prepare reads and checks what is asked for.
 func (d *dialogue) prepare(c *gin.Context) error {
-	ctx, query := c.Request.Context(), c.Request.URL.Query()
-	wrong := map[string]string{}
+	ctx, wrong := c.Request.Context(), map[string]string{}
+	query := parameters(c.Request.URL.RawQuery, wrong)
 	for name := range query {
 		if !slices.Contains([]string{"container", "cols", "rows", "command", "user", "cwd", "resume"}, name) {
 			wrong["query."+name] = "there is no such parameter"
