@@ -97,6 +97,9 @@ func (c *Client) openBy(ctx context.Context, id string, o TerminalOptions, shell
 		return nil, err
 	}
 	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = errors.Join(err, t.End(ctx)) // it may yet begin, as in a container that was paused meanwhile
+		}
 		if err != nil {
 			_ = t.Close()
 		}

@@ -64,6 +64,7 @@ func (m *Manager) Start(ctx context.Context, r Request) (*Shell, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer cancel()
+	defer m.cancelWhenStopping(cancel)()
 	terminal, err := r.Open(ctx)
 	if err != nil {
 		m.release(r.User)
@@ -87,6 +88,23 @@ func (m *Manager) Start(ctx context.Context, r Request) (*Shell, error) {
 		m.release(r.User)
 	}()
 	return s, nil
+}
+
+// cancelWhenStopping calls cancel if the manager is closed before done is.
+func (m *Manager) cancelWhenStopping(cancel func()) (done func()) {
+	opened := make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-m.stopping:
+			cancel()
+		case <-opened:
+		}
+	})
+	return func() {
+		close(opened)
+		waiting.Wait()
+	}
 }
 
 // take reserves a place.

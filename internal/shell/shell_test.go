@@ -287,6 +287,25 @@ func TestShellsAreLimited(t *testing.T) {
 	}
 }
 
+func TestTheEndDoesNotWaitForAShellThatDoesNotOpen(t *testing.T) {
+	w := newWorld(t, shell.Options{})
+	r, opening, failed := w.request("ann"), make(chan struct{}), make(chan error)
+	r.Open = func(ctx context.Context) (shell.Terminal, error) {
+		close(opening)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	go func() {
+		_, err := w.Start(t.Context(), r)
+		failed <- err
+	}()
+	<-opening
+	w.Close()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 func TestInputThatNobodyReadsIsLimited(t *testing.T) {
 	w := newWorld(t, shell.Options{})
 	s := w.start(w.request("ann", "/bin/sh", "-c", "stty raw -echo; echo ready; sleep 3300"))
