@@ -111,7 +111,7 @@ func (h *Hub) Subscribe(ctx context.Context, key string, source Source, o Option
 	}
 	t := h.topics[key]
 	if t == nil {
-		t = h.start(key, source)
+		t = h.start(key, source) //nolint:contextcheck // a source outlives whoever came first
 	}
 	if t.idle != nil {
 		t.idle.Stop()

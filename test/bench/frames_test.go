@@ -103,7 +103,7 @@ func BenchmarkFrames(b *testing.B) {
 			b.Fatal(err)
 		}
 		reading.Go(func() {
-			defer k.conn.CloseNow() //nolint:errcheck // the end of it
+			defer k.conn.CloseNow()
 			for {
 				text, err := k.next(ctx)
 				if ctx.Err() != nil {
