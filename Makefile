@@ -48,6 +48,11 @@ campaign: ## kill the program and its engine everywhere in an update; see doc/re
 	go run ./test/testbed/cmd/testbed install
 	WATCHDOCKER_CAMPAIGN=whole go test -tags $(TAGS) -run 'TestKilledAnywhere|TestItReplacesItselfWhateverIsKilled' -v -count=1 -timeout 60m ./test/campaign ./test/image
 
+.PHONY: mutations
+mutations: ## take the defences out one by one, and see that the attack suite notices; see doc/security.md; half an hour
+	go run ./test/testbed/cmd/testbed install
+	go run ./test/attack/mutate $(if $(RUN),-run '$(RUN)')
+
 .PHONY: conformance
 conformance: export UPDATER ?= watch-docker update -all
 conformance: build ## judge an updater, UPDATER='watch-docker update -all' ENGINE=newest; see doc/reliability.md

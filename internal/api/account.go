@@ -98,12 +98,19 @@ type makeTokenIn struct {
 
 type makeTokenOut struct{ Body APIToken }
 
+// longestLife is how many years a token may have.
+const longestLife = 100
+
 func (s *server) makeToken(ctx context.Context, in *makeTokenIn) (*makeTokenOut, error) {
 	if in.Body.Name != printable(in.Body.Name) {
 		return nil, invalid("body.name", "has characters that can't be shown")
 	}
-	if in.Body.ExpiresAt != nil && !in.Body.ExpiresAt.After(time.Now()) {
+	switch expires := in.Body.ExpiresAt; {
+	case expires == nil:
+	case !expires.After(time.Now()):
 		return nil, invalid("body.expiresAt", "is in the past")
+	case expires.After(time.Now().AddDate(longestLife, 0, 0)): // year 10000 can't be read again (RFC 3339, 1)
+		return nil, invalid("body.expiresAt", "is too far away; leave it out for a token that doesn't expire")
 	}
 	trailOf(ctx).about(in.Body.Name)
 	trailOf(ctx).note(true, "scope "+in.Body.Scope)
@@ -191,6 +198,11 @@ func (s *server) changeUser(ctx context.Context, in *changeUserIn) (*userOut, er
 	t.note(in.Body.Role != "", "role "+in.Body.Role)
 	t.note(in.Body.Password != "", "password")
 	t.note(in.Body.ResetTwoFA, "second factors removed")
+	if in.Body.Password != "" { // first: what is refused must not have been done by half
+		if err := auth.CheckPassword(in.Name, in.Body.Password); err != nil {
+			return nil, err
+		}
+	}
 	if in.Body.Role != "" {
 		if err := s.Auth.SetRole(ctx, in.Name, auth.Role(in.Body.Role)); err != nil {
 			return nil, err
@@ -205,7 +217,7 @@ func (s *server) changeUser(ctx context.Context, in *changeUserIn) (*userOut, er
 		if err := s.TwoFA.Reset(ctx, in.Name); err != nil {
 			return nil, err
 		}
-		if _, err := s.Auth.EndSessions(ctx, in.Name); err != nil {
+		if _, err := s.Auth.EndSessions(context.WithoutCancel(ctx), in.Name); err != nil {
 			return nil, err
 		}
 	}

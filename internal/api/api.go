@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/watch-docker/watch-docker/internal/logging"
+	"github.com/watch-docker/watch-docker/internal/shell"
 	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
@@ -42,10 +43,18 @@ type Dependencies struct {
 	Images     Images
 	System     System
 	Live       Live
-	Hub        *wsstream.Hub         // nil: one of its own
+	Hub        *wsstream.Hub // nil: one of its own
+	Logs       Logs
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
 	Page       Page                  // nil: none
+	Shells     *shell.Manager        // nil: none
+	Terminals  Terminals             // what shells run in
+	Files      Files                 // nil: none
+
+	// SpoolFolder is where uploads are kept, without a name, until they are
+	// complete; empty: the system's.
+	SpoolFolder string
 
 	// BaseURL is the program's public URL, nil if not known. Its path is
 	// accepted before every route; its origin is our own.
@@ -78,9 +87,11 @@ type server struct {
 	Dependencies
 
 	log      *zap.Logger
+	advised  sync.Once              // of a proxy that isn't believed
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
 	measured atomic.Int64 // containers whose figures are streamed
+	editing  locks        // of files in containers
 }
 
 // New builds the handler of all routes.
@@ -109,7 +120,7 @@ func New(d Dependencies) (http.Handler, error) {
 	}
 	engine.Use(append(guarded, s.guard(needs))...)
 	api := humagin.New(engine, s.describe())
-	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail})
+	s.routes(&routes{api: api, router: engine, needs: needs, fail: s.fail, verify: s.verify})
 	answerHead(engine, needs)
 	maps.Copy(ids, operationIDs(api.OpenAPI()))
 	correct(api.OpenAPI())
@@ -121,7 +132,9 @@ func (s *server) engine() (*gin.Engine, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
-	r.RedirectTrailingSlash = false // a redirect would lose a body
+	r.RedirectTrailingSlash = false                 // a redirect would lose a body
+	r.RemoteIPHeaders = []string{"X-Forwarded-For"} // gin would fall back on X-Real-IP, which not every proxy overwrites
+	r.UseRawPath = true                             // a name may have a slash, written as %2F
 	proxies := make([]string, 0, len(s.TrustedProxies))
 	for _, p := range s.TrustedProxies {
 		proxies = append(proxies, p.String())

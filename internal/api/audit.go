@@ -40,6 +40,7 @@ type trail struct {
 	notes   []string
 	code    string // the problem's
 	always  bool   // recorded although it is a GET
+	never   bool   // not recorded unless it is refused: it changes nothing, and anybody may do it
 }
 
 type trailKey struct{}
@@ -102,7 +103,7 @@ func (t *trail) counts(c *gin.Context) bool {
 	switch c.Request.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 	default:
-		return true
+		return !t.never || c.Writer.Status() >= http.StatusBadRequest
 	}
 	if reveal, err := strconv.ParseBool(c.Query("reveal")); t.always || err == nil && reveal {
 		return true
@@ -144,6 +145,9 @@ func (t *trail) entry(c *gin.Context, action string) audit.Entry {
 	targets := t.targets
 	if len(targets) == 0 {
 		for _, p := range c.Params {
+			if auth.IsToken(p.Value) { // where its id belongs
+				p.Value = "***"
+			}
 			targets = append(targets, p.Value)
 		}
 	}

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -14,6 +16,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/audit"
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/twofa"
 )
 
 // withAudit gives the world a real audit log on its store.
@@ -197,6 +200,54 @@ func TestASessionThatWaitsForItsSecondFactorIsCalledSo(t *testing.T) {
 
 // panics is an engine whose handler doesn't survive it.
 type panics struct{ api.Engine }
+
+func TestStrangersDoNotFillTheAuditLogWithWhatSucceeds(t *testing.T) {
+	w := newWorld(t, withAudit).signIn()
+	w.trail()
+	for range 3 {
+		if a := w.do("POST", "/api/v1/auth/passkey/begin", func(r *http.Request) { r.Host = "localhost" }); a.status != http.StatusOK {
+			t.Fatal(a)
+		}
+	}
+	w.left()
+	w.do("POST", "/api/v1/auth/passkey/begin") // an IP address
+	w.left("||beginPasskeyLogin||refused|passkeys_unavailable")
+}
+
+func TestATokenInThePlaceOfItsIDIsNotRecorded(t *testing.T) {
+	w := newWorld(t, withAudit).signIn()
+	token, _ := w.as("POST", "/api/v1/auth/tokens", raw(`{"name":"x","scope":"read"}`)).get("token").(string)
+	w.trail()
+	w.as("DELETE", "/api/v1/auth/tokens/"+token).is(http.StatusNotFound, "token_not_found")
+	w.as("DELETE", "/api/v1/auth/sessions/"+w.token).is(http.StatusUnprocessableEntity, "validation_failed")
+	w.left("ann|session|removeToken|***|refused|token_not_found", "ann|session|endSession|***|refused|validation_failed")
+}
+
+// cloned is a TwoFA that takes every passkey for a clone.
+type cloned struct{ api.TwoFA }
+
+func (cloned) FinishPasswordless(context.Context, twofa.Site, string, json.RawMessage) (user string, err error) {
+	return userName, twofa.ErrCloned
+}
+
+func TestAClonedPasskeyIsRecordedWithWhoseItIs(t *testing.T) {
+	w := newWorld(t, withAudit, func(d *api.Dependencies) { d.TwoFA = cloned{d.TwoFA} })
+	w.do("POST", "/api/v1/auth/passkey/finish", raw(`{"sessionId":"x","credential":{}}`)).is(http.StatusForbidden, "passkey_cloned")
+	w.left("ann||finishPasskeyLogin||refused|passkey_cloned")
+}
+
+func TestAChangeThatIsRefusedWasNotDoneByHalf(t *testing.T) {
+	w := newWorld(t, withAudit).signIn()
+	if _, err := w.auth.AddUser(t.Context(), "vic", password, auth.Viewer); err != nil {
+		t.Fatal(err)
+	}
+	w.trail()
+	w.as("PATCH", "/api/users/vic", raw(`{"role":"admin","password":"password123"}`)).is(http.StatusUnprocessableEntity, "validation_failed")
+	w.left("ann|session|changeUser|vic|refused|validation_failed; role admin; password")
+	if u, err := w.store.User(t.Context(), "vic"); err != nil || u.Role != "viewer" {
+		t.Errorf("%+v, %v", u, err)
+	}
+}
 
 func TestAPanicIsRecordedAsAFailure(t *testing.T) {
 	w := newWorld(t, withAudit, func(d *api.Dependencies) { d.Engine = panics{} }).signIn()

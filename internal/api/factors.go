@@ -58,6 +58,10 @@ func mayEnrol(who *caller) error {
 	return nil
 }
 
+// firstOnly is true of whoever had no factor when they were asked who they
+// are: they haven't given the one that may have come meanwhile.
+func firstOnly(who *caller) bool { return who.Temporary || !who.HasFactor }
+
 type enrolmentOut struct {
 	Body struct {
 		Secret string `json:"secret" doc:"Base32, to type in"`
@@ -88,7 +92,7 @@ func (s *server) finishOTP(ctx context.Context, in *codeIn) (*loginOut, error) {
 	if err := mayEnrol(who); err != nil {
 		return nil, err
 	}
-	codes, err := s.TwoFA.FinishOTP(ctx, who.Username, who.SessionID, in.Body.Code, who.Temporary)
+	codes, err := s.TwoFA.FinishOTP(ctx, who.Username, who.SessionID, in.Body.Code, firstOnly(who))
 	return s.enrolled(ctx, codes, err)
 }
 
@@ -97,7 +101,7 @@ func (s *server) enrolled(ctx context.Context, codes []string, err error) (*logi
 	if err != nil {
 		return nil, err
 	}
-	who := callerOf(ctx)
+	who, ctx := callerOf(ctx), context.WithoutCancel(ctx) // sessions end also if whoever asked is gone
 	login, err := s.Auth.FactorChanged(ctx, who.Identity, true, who.client())
 	if err != nil {
 		return nil, err
@@ -110,10 +114,10 @@ func (s *server) enrolled(ctx context.Context, codes []string, err error) (*logi
 }
 
 type registrationIn struct {
-	Body struct {
+	Body *struct {
 		Name       string `json:"name,omitempty" maxLength:"64" doc:"What its user calls it"`
 		Attachment string `json:"attachment,omitempty" enum:"platform,cross-platform,"`
-	} `nameHint:"PasskeyRequest" required:"false"`
+	} `nameHint:"PasskeyRequest"`
 }
 
 func (s *server) beginRegistration(ctx context.Context, in *registrationIn) (*ceremonyOut, error) {
@@ -121,7 +125,11 @@ func (s *server) beginRegistration(ctx context.Context, in *registrationIn) (*ce
 	if err := mayEnrol(who); err != nil {
 		return nil, err
 	}
-	return ceremony(s.TwoFA.BeginRegistration(ctx, who.Username, who.SessionID, who.Site, twofa.Registration{Name: in.Body.Name, Attachment: in.Body.Attachment}))
+	var wanted twofa.Registration
+	if in.Body != nil {
+		wanted = twofa.Registration{Name: in.Body.Name, Attachment: in.Body.Attachment}
+	}
+	return ceremony(s.TwoFA.BeginRegistration(ctx, who.Username, who.SessionID, who.Site, wanted))
 }
 
 func (s *server) finishRegistration(ctx context.Context, in *answerIn) (*loginOut, error) {
@@ -129,7 +137,7 @@ func (s *server) finishRegistration(ctx context.Context, in *answerIn) (*loginOu
 	if err := mayEnrol(who); err != nil {
 		return nil, err
 	}
-	codes, err := s.TwoFA.FinishRegistration(ctx, who.Username, who.SessionID, who.Site, in.Body.SessionID, in.Body.Credential, who.Temporary)
+	codes, err := s.TwoFA.FinishRegistration(ctx, who.Username, who.SessionID, who.Site, in.Body.SessionID, in.Body.Credential, firstOnly(who))
 	return s.enrolled(ctx, codes, err)
 }
 
@@ -192,13 +200,17 @@ func (s *server) finishVerification(ctx context.Context, in *answerIn) (*loginOu
 }
 
 type disableIn struct {
-	Body struct {
+	Body *struct {
 		Method string `json:"method,omitempty" enum:"otp,webauthn," doc:"None: all of them"`
-	} `nameHint:"DisableRequest" required:"false"`
+	} `nameHint:"DisableRequest"`
 }
 
 func (s *server) disableFactor(ctx context.Context, in *disableIn) (*logoutOut, error) {
-	if err := s.TwoFA.Disable(ctx, callerOf(ctx).Username, in.Body.Method); err != nil {
+	method := ""
+	if in.Body != nil {
+		method = in.Body.Method
+	}
+	if err := s.TwoFA.Disable(ctx, callerOf(ctx).Username, method); err != nil {
 		return nil, err
 	}
 	return s.afterRemoval(ctx)
@@ -207,7 +219,7 @@ func (s *server) disableFactor(ctx context.Context, in *disableIn) (*logoutOut, 
 // afterRemoval ends all sessions. A browser's goes on as a new one, unless a
 // second factor has to be set up first.
 func (s *server) afterRemoval(ctx context.Context) (*logoutOut, error) {
-	who := callerOf(ctx)
+	who, ctx := callerOf(ctx), context.WithoutCancel(ctx) // sessions end also if whoever asked is gone
 	status, err := s.TwoFA.Status(ctx, who.Username, who.Site)
 	if err != nil {
 		return nil, err

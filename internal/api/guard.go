@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/twofa"
@@ -33,6 +35,8 @@ type caller struct {
 	Site     twofa.Site // where its browser has us
 	Device   string     // what an earlier sign-in gave it to keep
 	ByCookie bool       // the token came with a cookie
+
+	token string
 }
 
 // client is where a caller comes from, for auth.
@@ -61,14 +65,26 @@ func (s *server) identify(c *gin.Context) {
 		who.Device = cookie.Value
 	}
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), callerKey{}, who))
+	s.adviseProxy(c)
 	c.Next()
+}
+
+// adviseProxy says once that a proxy isn't believed: everybody behind it has
+// one address then, and shares its guesses.
+func (s *server) adviseProxy(c *gin.Context) {
+	if c.GetHeader("X-Forwarded-For") == "" || s.trusted(c.RemoteIP()) {
+		return
+	}
+	s.advised.Do(func() {
+		s.log.Warn("X-Forwarded-For is not believed; if it comes from a proxy of yours, name it in server.trustedProxies", zap.String("proxy", c.RemoteIP()))
+	})
 }
 
 func (s *server) secure(c *gin.Context) bool {
 	if c.Request.TLS != nil || s.BaseURL != nil && s.BaseURL.Scheme == "https" {
 		return true
 	}
-	return strings.EqualFold(c.GetHeader("X-Forwarded-Proto"), "https") && s.trusted(c.RemoteIP())
+	return strings.EqualFold(first(c.GetHeader("X-Forwarded-Proto")), "https") && s.trusted(c.RemoteIP())
 }
 
 func (s *server) trusted(address string) bool {
@@ -112,15 +128,25 @@ func (s *server) guard(needs map[string]access) gin.HandlerFunc {
 
 func (s *server) admit(r *http.Request, need access) error {
 	who := callerOf(r.Context())
-	token, byCookie := tokenOf(r, who.Secure)
-	if token == "" {
+	who.token, who.ByCookie = tokenOf(r, who.Secure)
+	if who.token == "" {
 		return unauthorized(nil)
 	}
-	identity, err := s.Auth.Verify(r.Context(), token)
+	err := s.verify(r.Context(), need)
+	if p := (Problem{}); errors.As(err, &p) && p.Code == CodeStepUp && s.comesBack(r) {
+		return nil // the proof was fresh when the shell was opened
+	}
+	return err
+}
+
+// verify asks what the caller's token is worth now.
+func (s *server) verify(ctx context.Context, need access) error {
+	who := callerOf(ctx)
+	identity, err := s.Auth.Verify(ctx, who.token)
 	if err != nil {
 		return err
 	}
-	who.Identity, who.ByCookie = identity, byCookie
+	who.Identity = identity
 	return s.allows(need, who)
 }
 
@@ -134,12 +160,10 @@ func (who *caller) must(need auth.Role) error {
 
 // tokenOf finds the token: never in the URL, which ends up in logs.
 func tokenOf(r *http.Request, secure bool) (token string, byCookie bool) {
-	if header := r.Header.Get("Authorization"); header != "" {
-		scheme, token, _ := strings.Cut(header, " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			return strings.TrimSpace(token), false
-		}
-		return "", false
+	// Another scheme is for a proxy before us, which passes it on.
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token), false
 	}
 	cookie, err := r.Cookie(cookieName(secure))
 	if err != nil {

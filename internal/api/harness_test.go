@@ -47,6 +47,7 @@ type world struct {
 	*fakes
 
 	t      *testing.T
+	server *httptest.Server
 	url    string
 	client *http.Client
 	store  *store.Store
@@ -83,7 +84,7 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	w.hub = hub
 	d := api.Dependencies{
 		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, TwoFA: w.twofa, Scans: w.fakes, Updates: w.fakes, Operations: w.fakes,
-		Engine: w.fakes, Images: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub,
+		Engine: w.fakes, Images: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub, Logs: fakeLogs{w.fakes},
 		Config: func() map[string]any { return map[string]any{"user": map[string]any{"password": "***"}} },
 		Checks: []api.Check{{Name: "engine", Ask: func(context.Context) error { return w.down() }}, {Name: "store", Ask: w.store.Ping}},
 	}
@@ -97,11 +98,11 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	if engine, ok := handler.(*gin.Engine); ok {
 		w.router = engine.Routes()
 	}
-	server := httptest.NewServer(handler)
-	w.url, w.client = server.URL, server.Client()
+	w.server = httptest.NewServer(handler)
+	w.url, w.client = w.server.URL, w.server.Client()
 	t.Cleanup(func() {
 		w.client.CloseIdleConnections()
-		server.Close()
+		w.server.Close()
 		hub.Close()
 	})
 	return w
@@ -226,38 +227,6 @@ func (w *world) as(method, path string, options ...option) answer {
 	w.t.Helper()
 	return w.do(method, path, append([]option{bearer(w.token)}, options...)...)
 }
-
-// roles is an Auth whose tokens are the names of roles, with whose or what the
-// token is before them: "viewer", "ann/viewer", "temporary:viewer",
-// "stale:admin", "api:admin". Sessions end with ended.
-type roles struct {
-	api.Auth
-
-	ended   chan struct{}
-	expires time.Time
-}
-
-func (r roles) Ended(context.Context, string) (ended <-chan struct{}, release func()) {
-	return r.ended, func() {}
-}
-
-func (r roles) Verify(_ context.Context, token string) (auth.Identity, error) {
-	kind, rest, found := strings.Cut(token, ":")
-	if !found {
-		kind, rest = "", token
-	}
-	name, role, ok := strings.Cut(rest, "/")
-	if !ok {
-		role = name
-	}
-	id := auth.Identity{Username: name, Role: auth.Role(role), SessionID: kind, Temporary: kind == "temporary", ExpiresAt: r.expires}
-	if kind == "api" {
-		id.APIToken = "backup"
-	}
-	return id, nil
-}
-
-func (roles) IsFresh(id auth.Identity) bool { return id.SessionID == "" }
 
 // fakes are a host with three containers.
 type fakes struct {

@@ -126,6 +126,7 @@ type answerIn struct{ Body Answer }
 
 func (s *server) beginPasskeyLogin(ctx context.Context, _ *none) (*ceremonyOut, error) {
 	who := callerOf(ctx)
+	trailOf(ctx).never = true // what succeeds is recorded without a limit
 	return ceremony(s.TwoFA.BeginPasswordless(ctx, auth.NetworkOf(who.Address), who.Site))
 }
 
@@ -138,6 +139,7 @@ func (s *server) finishPasskeyLogin(ctx context.Context, in *answerIn) (*loginOu
 	user, err := s.TwoFA.FinishPasswordless(ctx, who.Site, in.Body.SessionID, in.Body.Credential)
 	settle(guess, err)
 	if err != nil {
+		trailOf(ctx).user = user // a passkey that was cloned is somebody's
 		return nil, err
 	}
 	login, err := s.Auth.LoginVerified(ctx, user, who.client())

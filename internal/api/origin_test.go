@@ -175,3 +175,21 @@ func TestTLSIsPromisedForAHostThatIsOursAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestAProxyThatIsNotBelievedIsNamedOnceInTheLog(t *testing.T) {
+	for name, trusted := range map[string]bool{"not trusted": false, "trusted": true} {
+		w := newWorld(t, func(d *api.Dependencies) {
+			if trusted {
+				d.TrustedProxies = prefixes("127.0.0.0/8")
+			}
+		})
+		w.do("GET", "/healthz")
+		for range 3 {
+			w.do("GET", "/healthz", header("X-Forwarded-For", "192.0.2.7"))
+		}
+		said := w.log.FilterMessageSnippet("server.trustedProxies").All()
+		if trusted != (len(said) == 0) || !trusted && (len(said) != 1 || said[0].ContextMap()["proxy"] != "127.0.0.1") {
+			t.Errorf("%s: %v", name, said)
+		}
+	}
+}

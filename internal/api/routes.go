@@ -31,6 +31,7 @@ func (s *server) routes(r *routes) {
 	handle(r, operator, "POST /api/containers/{id}/kill", "killContainer", "Send a container a signal", s.killContainer)
 	handle(r, operator, "POST /api/containers/{id}/rename", "renameContainer", "Give a container another name", s.renameContainer)
 	handle(r, operator, "DELETE /api/containers/{id}", "removeContainer", "Remove a container; with its volumes only as an administrator", s.removeContainer)
+	s.fileRoutes(r)
 
 	handle(r, operator, "POST /api/updates/run", "runUpdates", "Update all that policy allows", s.runUpdates, accepted)
 	handle(r, operator, "POST /api/scan", "scan", "Ask the registries", s.startScan, accepted)
@@ -41,7 +42,12 @@ func (s *server) routes(r *routes) {
 	handle(r, viewer, "GET /api/images", "listImages", "All images and who uses them", s.listImages)
 	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
 
+	handle(r, viewer, "GET /api/containers/{id}/logs", "downloadLog", "What a container wrote, as a file", s.downloadLog, asText)
+	r.plain(viewer, "GET /api/containers/{id}/logs/ws", s.upgradeFor(s.containerLogs))
+	r.plain(viewer, "GET /api/compose/logs/ws", s.upgradeFor(s.composeLogs))
+
 	r.plain(viewer, "GET /api/events/ws", s.eventsSocket)
+	r.plain(operatorFresh, "GET "+shellPath, s.openShell)
 	r.plain(anyone, "GET /", s.page)
 	r.plain(anyone, "GET /assets/{path...}", s.page)
 
@@ -104,6 +110,7 @@ type routes struct {
 	router *gin.Engine
 	needs  map[string]access // by method and path as gin writes it: "GET /api/containers/:id"
 	fail   func(context.Context, error) error
+	verify func(context.Context, access) error
 }
 
 // plain registers a route beside huma, and not in its document: a WebSocket or
@@ -138,6 +145,12 @@ func handle[I, O any](r *routes, who access, route, id, summary string, h func(c
 	}
 	r.needs[method+" "+pathOf(path)] = who
 	huma.Register(r.api, op, func(ctx context.Context, in *I) (*O, error) {
+		if who != anyone && method != http.MethodGet {
+			// A body may take its time, and the session may have ended by now.
+			if err := r.verify(ctx, who); err != nil {
+				return nil, r.fail(ctx, err)
+			}
+		}
 		out, err := h(ctx, in)
 		if err != nil {
 			return nil, r.fail(ctx, err)

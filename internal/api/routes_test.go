@@ -3,6 +3,7 @@ package api_test
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +66,9 @@ func mayCall() map[string]string {
 		"POST /api/containers/{id}/kill":     "operator",
 		"POST /api/containers/{id}/rename":   "operator",
 		"DELETE /api/containers/{id}":        "operator",
+		"GET /api/containers/{id}/files":     "operator+",
+		"PUT /api/containers/{id}/files":     "operator+",
+		"DELETE /api/containers/{id}/files":  "operator+",
 		"POST /api/updates/run":              "operator",
 		"POST /api/scan":                     "operator",
 		"GET /api/operations":                "viewer",
@@ -72,7 +76,11 @@ func mayCall() map[string]string {
 		"POST /api/operations/{id}/cancel":   "operator",
 		"GET /api/images":                    "viewer",
 		"DELETE /api/images":                 "operator",
+		"GET /api/containers/{id}/logs":      "viewer",
+		"GET /api/containers/{id}/logs/ws":   "viewer",
+		"GET /api/compose/logs/ws":           "viewer",
 		"GET /api/events/ws":                 "viewer",
+		"GET /api/shell/ws":                  "operator+",
 		"GET /":                              "anyone",
 		"GET /assets/{path...}":              "anyone",
 		"GET /api/system":                    "viewer",
@@ -360,5 +368,23 @@ func TestOperationsAreFilteredByContainerAlsoOneThatIsGone(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s %s", query, diff, a)
 		}
+	}
+}
+
+func TestANameWithASlashIsOneInThePath(t *testing.T) {
+	w := newWorld(t).signIn()
+	for _, name := range []string{"team/vic", "50%", "a b", "ü?#"} {
+		if a := w.as("POST", "/api/users", body(map[string]string{"username": name, "password": password, "role": "viewer"})); a.status != http.StatusCreated {
+			t.Fatal(a)
+		}
+		if a := w.as("PATCH", "/api/users/"+url.PathEscape(name), body(map[string]string{"role": "operator"})); a.status != http.StatusOK || a.get("name") != name {
+			t.Errorf("%s: %s", name, a)
+		}
+		if a := w.as("DELETE", "/api/users/"+url.PathEscape(name)); a.status != http.StatusNoContent {
+			t.Errorf("%s: %s", name, a)
+		}
+	}
+	for _, path := range []string{"/api%2Fusers", "/api/%75sers", "/api/v1%2fauth/me"} { // a route has one spelling
+		w.do("GET", path).is(http.StatusNotFound, "not_found")
 	}
 }

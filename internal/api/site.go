@@ -25,12 +25,17 @@ func (s site) domain() string {
 	return strings.Trim(s.host, "[]")
 }
 
-// isSite is what a host may look like before it reaches a header or an RPID.
-var isSite = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?\.?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$`)
+// longestHost is a name's 253 bytes (RFC 1035, 2.3.4), a final dot and a port.
+const longestHost = 253 + 1 + 6
+
+// siteShape is what a host may look like before it reaches a header or an RPID.
+var siteShape = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$`)
+
+func isSite(host string) bool { return len(host) <= longestHost && siteShape.MatchString(host) }
 
 func newSite(scheme, host string) (site, bool) {
 	scheme, host, _ = strings.Cut(originOf(scheme, host), "://")
-	return site{scheme: scheme, host: host}, isSite.MatchString(host)
+	return site{scheme: scheme, host: host}, isSite(host)
 }
 
 // requested is the site by what the request says, and by what a trusted proxy
@@ -75,7 +80,7 @@ func (s *server) noPasskeys(at site) string {
 	domain := at.domain()
 	allowed := s.allowedDomains()
 	switch {
-	case !isSite.MatchString(at.host):
+	case !isSite(at.host):
 		return "The address in the request is no host name."
 	case isIP(domain):
 		return "Passkeys belong to a host name, and this is an IP address: open the page by a name."

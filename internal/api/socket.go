@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"go.uber.org/zap"
 
+	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/logging"
 )
 
@@ -26,13 +27,24 @@ const (
 	maxIncoming    = 4 << 10          // bytes of a message that nobody reads
 )
 
+// statusTakenOver is the program's own: don't connect again by yourself.
+const statusTakenOver websocket.StatusCode = 4001
+
 // Why a socket is closed by us; the text is the reason that the peer is told.
 var (
 	errSessionEnded = errors.New("the session has ended")
 	errTokenExpired = errors.New("the token has expired")
 	errStopping     = errors.New("the program is stopping")
 	errPeerGone     = errors.New("the peer is gone")
+	errTakenOver    = errors.New("another connection has taken the shell over")
 )
+
+// errorFrame says what went wrong, in a socket that goes on or is closed next.
+type errorFrame struct {
+	Type    string `json:"type"` // error
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
 
 // stream is what a socket is for. It sends until ctx ends or it has nothing
 // more to say; ctx's cause is why.
@@ -49,16 +61,22 @@ type socket struct {
 	sent atomic.Int64 // how many messages have been
 }
 
-// send writes one message as JSON. The limit is its own, not ctx's: an ended
-// context would tear the connection down before the reason is told.
+// send writes one message as JSON.
 func (k *socket) send(ctx context.Context, message any) error {
 	text, err := json.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("a message for a socket: %w", err)
 	}
+	return k.sendText(ctx, text)
+}
+
+// sendText writes one message that is JSON already.
+func (k *socket) sendText(ctx context.Context, text []byte) error {
 	return k.write(ctx, websocket.MessageText, text)
 }
 
+// write has a limit of its own, not ctx's: an ended context would tear the
+// connection down before the reason is told.
 func (k *socket) write(ctx context.Context, kind websocket.MessageType, message []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketPatience)
 	defer cancel()
@@ -75,10 +93,24 @@ func (k *socket) next() uint64 {
 	return k.seq
 }
 
-// upgrade makes the handler of a socket that only sends: what the peer sends
-// is read and forgotten.
-func (s *server) upgrade(serve stream) gin.HandlerFunc {
-	return s.upgradeBoth(serve, func(context.Context, websocket.MessageType, []byte) error { return nil }, maxIncoming)
+// upgradeFor makes the handler of a socket that only sends, with a stream that
+// depends on the request and the {id} of its path. What is wrong with these is
+// a problem in place of the handshake's answer. What the peer sends is read and
+// forgotten.
+func (s *server) upgradeFor(choose func(r *http.Request, id string) (stream, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if refused := s.mayUpgrade(c.Request); refused != nil {
+			refused.write(c)
+			return
+		}
+		serve, err := choose(c.Request, c.Param("id"))
+		if err != nil {
+			p, _ := s.fail(c.Request.Context(), err).(Problem) //nolint:errorlint // fail makes nothing else
+			p.write(c)
+			return
+		}
+		s.upgradeBoth(serve, func(context.Context, websocket.MessageType, []byte) error { return nil }, maxIncoming)(c)
+	}
 }
 
 // upgradeBoth makes the handler of a socket: it checks where the request comes
@@ -177,6 +209,9 @@ func (s *server) watch(ctx context.Context, k *socket, ended <-chan struct{}, ex
 		case <-s.Closing:
 			return errStopping
 		case <-ticker.C:
+			if !s.stillCounts(ctx) {
+				return errSessionEnded
+			}
 			// A slow peer that is still being sent to hasn't come to the ping yet.
 			before := k.sent.Load()
 			if err := ping(ctx, k.conn, min(cmp.Or(s.PingEvery, pingEvery), socketPatience)); err != nil && (k.sent.Load() == before || ctx.Err() != nil) {
@@ -184,6 +219,17 @@ func (s *server) watch(ctx context.Context, k *socket, ended <-chan struct{}, ex
 			}
 		}
 	}
+}
+
+// stillCounts is for what nobody tells: a second factor that is required from
+// now on, and a role that changed while the socket was being opened.
+func (s *server) stillCounts(ctx context.Context) bool {
+	who := callerOf(ctx)
+	now, err := s.Auth.Verify(ctx, who.token)
+	if err != nil {
+		return !errors.Is(err, auth.ErrToken) && !errors.Is(err, auth.ErrSecondFactor)
+	}
+	return now.Role == who.Role
 }
 
 func ping(ctx context.Context, conn *websocket.Conn, patience time.Duration) error {
@@ -197,6 +243,8 @@ func farewell(cause error) (code websocket.StatusCode, reason string) {
 	switch {
 	case errors.Is(cause, errSessionEnded), errors.Is(cause, errTokenExpired):
 		return websocket.StatusPolicyViolation, cause.Error()
+	case errors.Is(cause, errTakenOver):
+		return statusTakenOver, cause.Error()
 	case errors.Is(cause, errStopping):
 		return websocket.StatusGoingAway, cause.Error()
 	case errors.Is(cause, context.Canceled): // there is nothing more to say
@@ -210,7 +258,7 @@ func farewell(cause error) (code websocket.StatusCode, reason string) {
 // cookie counts with our own origin alone. What carries a token in a header
 // was not sent by a page.
 func (s *server) mayUpgrade(r *http.Request) *Problem {
-	if r.Header.Get("Authorization") == "" && !s.ownOrigin(r, r.Header.Get("Origin")) {
+	if !carriesBearer(r) && !s.ownOrigin(r, r.Header.Get("Origin")) {
 		p := s.crossOrigin(r)
 		return &p
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/auth"
 )
 
 const events = "/api/events/ws"
@@ -88,6 +89,18 @@ func closes(t *testing.T, conn *websocket.Conn, code websocket.StatusCode, reaso
 	var closed websocket.CloseError
 	if !errors.As(err, &closed) || closed.Code != code || !strings.Contains(closed.Reason, reason) {
 		t.Errorf("got %q, %v; want it closed with %v, %s", text, err, code, reason)
+	}
+}
+
+// allEnd waits until the server has no socket any more.
+func allEnd(t *testing.T, open *sync.WaitGroup) {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() { open.Wait(); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("a socket is still open")
 	}
 }
 
@@ -182,7 +195,7 @@ func TestASocketEndsWithItsSessionItsTokenOrTheProgram(t *testing.T) {
 			conn := w.open(bearer("viewer"))
 			c.end()
 			closes(t, conn, c.code, c.reason)
-			open.Wait()
+			allEnd(t, &open)
 			if c.closing != nil {
 				_, a := w.dial(bearer("viewer"))
 				a.is(http.StatusServiceUnavailable, "overloaded")
@@ -201,7 +214,7 @@ func TestAPeerThatDoesNotAnswerIsLetGo(t *testing.T) {
 		t.Errorf("one that answers: %v", err)
 	}
 	w.open(bearer("viewer")) // nobody reads it, so no ping is answered
-	open.Wait()              // neither did the first, once its context had ended
+	allEnd(t, &open)         // neither did the first, once its context had ended
 }
 
 func TestWhatAPeerSendsIsLimitedAndIgnored(t *testing.T) {
@@ -278,4 +291,23 @@ func TestASocketEndsWithTheLogoutOfItsSessionAlone(t *testing.T) {
 	if a := w.do("GET", "/api/v1/auth/me", bearer(first)); a.status != http.StatusOK {
 		t.Error(a)
 	}
+}
+
+func TestASocketEndsOnceItsSessionCountsNoMore(t *testing.T) {
+	often := func(d *api.Dependencies) { d.PingEvery = 500 * time.Millisecond }
+	w := newWorld(t, often).signIn()
+	conn := w.open(bearer(w.token))
+	w.required.Store(true) // as a changed configuration does
+	closes(t, conn, websocket.StatusPolicyViolation, "session has ended")
+
+	w = newWorld(t, often).signIn()
+	token, _ := w.as("POST", "/api/v1/auth/tokens", raw(`{"name":"x","scope":"admin"}`)).get("token").(string)
+	if _, err := w.auth.AddUser(t.Context(), "bob", password, auth.Administrator); err != nil {
+		t.Fatal(err)
+	}
+	conn = w.open(bearer(token))
+	if err := w.store.SetRole(t.Context(), userName, "viewer"); err != nil { // as if the end of its sockets had come too early
+		t.Fatal(err)
+	}
+	closes(t, conn, websocket.StatusPolicyViolation, "session has ended")
 }

@@ -172,19 +172,13 @@ type statsFrame struct {
 	Stats []*Stats `json:"stats"`
 }
 
-type errorFrame struct {
-	Type    string `json:"type"` // error
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
 // send sends a frame with all that is new.
 func (v *gauges) send(out *numbered) error {
 	v.due, v.sent = nil, time.Now()
 	if v.refused {
 		v.refused, v.said = false, true
 		message := fmt.Sprintf("At most %d containers are measured at once; some that were asked for are not.", statsAtOnce)
-		if err := out.frame(v.ctx, frameOf(errorFrame{"error", CodeTooManyStats, message})); err != nil {
+		if err := out.frame(v.ctx, frameOf(errorFrame{Type: "error", Code: CodeTooManyStats, Message: message})); err != nil {
 			return err
 		}
 	}

@@ -159,9 +159,14 @@ func TestTheCookieIsForBrowsersAlone(t *testing.T) {
 	if a := w.do("GET", "/api/v1/auth/me", header("Cookie", pair)); a.status != http.StatusOK {
 		t.Errorf("by cookie: %s", a)
 	}
-	// An Authorization header counts alone, so that the cookie can't come in behind it.
+	// A bearer token counts alone, so that the cookie can't come in behind it.
 	w.do("GET", "/api/v1/auth/me", header("Cookie", pair), bearer("x")).is(http.StatusUnauthorized, "unauthorized")
-	w.do("GET", "/api/v1/auth/me", header("Cookie", pair), header("Authorization", "x")).is(http.StatusUnauthorized, "unauthorized")
+	// What a browser adds for a proxy doesn't sign anybody out, and excuses no change from elsewhere.
+	basic := header("Authorization", "Basic YTpi")
+	if a := w.do("GET", "/api/v1/auth/me", header("Cookie", pair), basic); a.status != http.StatusOK {
+		t.Errorf("by cookie, behind a proxy with Basic: %s", a)
+	}
+	w.do("POST", "/api/v1/auth/logout", header("Cookie", pair), basic, header("Origin", "https://evil.example")).is(http.StatusForbidden, "cross_origin")
 	w.do("GET", "/api/v1/auth/me", header("Cookie", "__Host-"+pair)).is(http.StatusUnauthorized, "unauthorized")
 }
 
@@ -189,5 +194,24 @@ func TestOverTLSTheCookieIsBoundToTheHost(t *testing.T) {
 				t.Error(a)
 			}
 		})
+	}
+}
+
+func TestATokenOfTheYear10000KeepsNobodyFromRemovingItsUser(t *testing.T) {
+	w := newWorld(t).signIn()
+	if _, err := w.auth.AddUser(t.Context(), "vic", password, auth.Viewer); err != nil {
+		t.Fatal(err)
+	}
+	vic := bearer(w.do("POST", "/api/v1/auth/login", body(map[string]string{"username": "vic", "password": password})).get("token").(string))
+	for expires, want := range map[string]int{
+		"9999-12-31T23:59:59-12:00": http.StatusUnprocessableEntity, "9999-12-31T23:59:59Z": http.StatusUnprocessableEntity,
+		"2000-01-01T00:00:00Z": http.StatusUnprocessableEntity, "2100-01-01T00:00:00Z": http.StatusCreated,
+	} {
+		if a := w.do("POST", "/api/v1/auth/tokens", vic, body(map[string]string{"name": "x", "scope": "read", "expiresAt": expires})); a.status != want {
+			t.Errorf("%s: %s", expires, a)
+		}
+	}
+	if a := w.as("DELETE", "/api/users/vic"); a.status != http.StatusNoContent {
+		t.Error(a)
 	}
 }

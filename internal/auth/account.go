@@ -20,7 +20,19 @@ func (s *Service) ChangePassword(ctx context.Context, id Identity, current, pass
 	if err != nil {
 		return Login{}, err
 	}
-	if err := s.setPassword(ctx, id.Username, password); err != nil {
+	hash, err := s.newHash(ctx, u.Name, password)
+	if err != nil {
+		return Login{}, err
+	}
+	ctx = context.WithoutCancel(ctx) // from here on all of it is done
+	replaced, err := s.store.ReplacePassword(ctx, u.Name, u.PasswordHash, hash)
+	if err == nil && !replaced { // it has been changed while this one was hashed
+		err = &CredentialsError{KnownUser: true}
+	}
+	if err != nil {
+		return Login{}, err
+	}
+	if err := s.store.ForgetDevices(ctx, u.Name); err != nil {
 		return Login{}, err
 	}
 	from.DeviceKey = ""
@@ -39,24 +51,25 @@ func (s *Service) SetPassword(ctx context.Context, name, password string) (sessi
 	if _, err := s.store.User(ctx, name); err != nil {
 		return 0, err
 	}
-	if err := s.setPassword(ctx, name, password); err != nil {
+	hash, err := s.newHash(ctx, name, password)
+	if err != nil {
+		return 0, err
+	}
+	ctx = context.WithoutCancel(ctx) // from here on all of it is done
+	if err := s.store.SetPassword(ctx, name, hash); err != nil {
+		return 0, err
+	}
+	if err := s.store.ForgetDevices(ctx, name); err != nil {
 		return 0, err
 	}
 	return s.EndSessions(ctx, name)
 }
 
-func (s *Service) setPassword(ctx context.Context, name, password string) error {
+func (s *Service) newHash(ctx context.Context, name, password string) (string, error) {
 	if err := CheckPassword(name, password); err != nil {
-		return err
+		return "", err
 	}
-	hash, err := s.passwords.hash(ctx, password)
-	if err != nil {
-		return err
-	}
-	if err := s.store.SetPassword(ctx, name, hash); err != nil {
-		return err
-	}
-	return s.store.ForgetDevices(ctx, name)
+	return s.passwords.hash(ctx, password)
 }
 
 // StepUpPassword elevates the session of a user without a second factor.
@@ -98,6 +111,7 @@ func (s *Service) SetRole(ctx context.Context, name string, role Role) error {
 	if role.rank() == 0 {
 		return ErrRole
 	}
+	ctx = context.WithoutCancel(ctx) // the sessions end also if whoever asked is gone
 	if err := s.store.SetRole(ctx, name, string(role)); err != nil {
 		return err
 	}

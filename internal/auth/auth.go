@@ -51,6 +51,7 @@ type Users interface {
 	User(ctx context.Context, name string) (store.User, error)
 	Users(ctx context.Context) ([]store.User, error)
 	SetPassword(ctx context.Context, name, hash string) error
+	ReplacePassword(ctx context.Context, name, old, hash string) (replaced bool, err error)
 	SetRole(ctx context.Context, name, role string) error
 	RemoveUser(ctx context.Context, name string) error
 }
@@ -58,6 +59,7 @@ type Users interface {
 // Sessions is the part of the store that knows sessions.
 type Sessions interface {
 	AddSession(ctx context.Context, s store.Session) error
+	AddSessionFor(ctx context.Context, s store.Session, passwordHash string) (added bool, err error)
 	Session(ctx context.Context, id string) (store.Session, error)
 	Sessions(ctx context.Context, user string) ([]store.Session, error)
 	TouchSession(ctx context.Context, id string, at time.Time) error
@@ -196,6 +198,7 @@ func (s *Service) Guess(ctx context.Context, kind GuessKind, account string, fro
 
 // RotateKey makes a new signing key and ends all sessions.
 func (s *Service) RotateKey(ctx context.Context) (sessions int, err error) {
+	ctx = context.WithoutCancel(ctx)
 	key, err := replaceKey(s.folder)
 	if err != nil {
 		return 0, err

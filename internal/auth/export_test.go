@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 )
 
@@ -13,6 +14,20 @@ func (s *Service) CountHashes(n *atomic.Int64) {
 			n.Add(1)
 		}
 		return derive(password, salt, time, memory, threads, keyLen)
+	}
+}
+
+// AfterNextHash has something happen once, after the next hash.
+func (s *Service) AfterNextHash(happens func()) {
+	derive, once := s.passwords.derive, sync.Once{}
+	s.passwords.derive = func(password, salt []byte, time, memory uint32, threads uint8, keyLen uint32) []byte {
+		hash := derive(password, salt, time, memory, threads, keyLen)
+		var now bool
+		once.Do(func() { now = true })
+		if now {
+			happens()
+		}
+		return hash
 	}
 }
 

@@ -128,8 +128,14 @@ func hashed(account string) string {
 type Guess struct {
 	of     *guessing
 	keys   []tryKey
-	delays []time.Time // by key: the delay that it brought about
-	clears bool        // the first key is the account's or the device's
+	counts []counted // by key
+	clears bool      // the first key is the account's or the device's
+}
+
+// counted is what a guess has changed until it is taken back.
+type counted struct {
+	at, until time.Time // the delay that it brought about
+	before    time.Time // the failure before it
 }
 
 // begin lets a guess through, or says how long to wait. One that has to wait
@@ -142,8 +148,9 @@ func (g *guessing) begin(r GuessRequest) (Guess, error) {
 	defer g.mu.Unlock()
 	now := g.now()
 	var wait time.Duration
-	for _, k := range keys {
-		if t := g.tries[k]; t != nil && now.Sub(t.last) < forgetAfter {
+	for i, k := range keys {
+		// A longer wait than there is comes from a clock that was set back.
+		if t := g.tries[k]; t != nil && now.Sub(t.last) < forgetAfter && t.until.Sub(now) <= slow[i].longest {
 			wait = max(wait, t.until.Sub(now))
 		}
 	}
@@ -152,12 +159,12 @@ func (g *guessing) begin(r GuessRequest) (Guess, error) {
 	}
 	passed := Guess{of: g, keys: keys, clears: r.Account != "" || r.Device != ""}
 	for i, k := range keys {
-		passed.delays = append(passed.delays, g.count(k, slow[i], now))
+		passed.counts = append(passed.counts, g.count(k, slow[i], now))
 	}
 	return passed, nil
 }
 
-func (g *guessing) count(k tryKey, slow slowing, now time.Time) (until time.Time) {
+func (g *guessing) count(k tryKey, slow slowing, now time.Time) counted {
 	t := g.tries[k]
 	if t == nil || now.Sub(t.last) >= forgetAfter {
 		g.drop(k)
@@ -166,12 +173,13 @@ func (g *guessing) count(k tryKey, slow slowing, now time.Time) (until time.Time
 		g.tries[k] = t
 		g.many[k.kind]++
 	}
+	before := t.last
 	t.failures, t.last = t.failures+1, now
 	if over := t.failures - slow.free; over >= 0 {
 		t.until = now.Add(min(slow.longest, firstDelay<<min(over, 20)))
 	}
 	g.dirty[k] = true
-	return t.until
+	return counted{at: now, until: t.until, before: before}
 }
 
 // makeRoom forgets what is old of a kind, and if that isn't enough, the oldest.
@@ -229,8 +237,11 @@ func (p Guess) Forget() {
 			continue
 		}
 		known.failures--
-		if known.until.Equal(p.delays[i]) {
+		if known.until.Equal(p.counts[i].until) {
 			known.until = time.Time{}
+		}
+		if known.last.Equal(p.counts[i].at) { // else what was guessed rightly would keep the failures from being forgotten
+			known.last = p.counts[i].before
 		}
 		p.of.dirty[k] = true
 	}

@@ -104,3 +104,35 @@ func TestWhatIsRememberedOfGuessersIsBounded(t *testing.T) {
 		t.Errorf("%d are remembered", n)
 	}
 }
+
+func TestFailuresAreForgottenADayAfterTheLastAlsoWhereOthersSignIn(t *testing.T) {
+	w := newWorld(t).ann()
+	for i := range 20 {
+		_ = w.Attempt(fmt.Sprint("user", i), "192.0.2.1")
+		w.pass(15 * time.Minute)
+	}
+	for range 3 {
+		w.pass(10 * time.Hour)
+		if _, err := w.login("ann", password); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		if d := wait(t, w.Attempt("a typing error", "192.0.2.1")); d > 0 && d > time.Second {
+			t.Fatalf("30 hours after the last failure: %s", d)
+		}
+		w.pass(30 * time.Second) // the account's own delay
+	}
+}
+
+func TestAClockThatIsSetBackKeepsNobodyOut(t *testing.T) {
+	w := newWorld(t).ann()
+	w.pass(1000 * time.Hour)
+	for range 6 {
+		_ = w.Attempt("ann", "192.0.2.1")
+	}
+	w.pass(-1000 * time.Hour)
+	if _, err := w.login("ann", password); err != nil {
+		t.Error(err)
+	}
+}

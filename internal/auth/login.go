@@ -118,7 +118,13 @@ func (s *Service) begin(ctx context.Context, u store.User, from Client) (Login, 
 	if err := s.store.PruneSessions(ctx, x.CreatedAt); err != nil {
 		return Login{}, err
 	}
-	if err := s.store.AddSession(ctx, x); err != nil {
+	// Checking the password took its time: it may be another by now, and what
+	// there was of sessions has been ended then.
+	added, err := s.store.AddSessionFor(ctx, x, u.PasswordHash)
+	if err == nil && !added {
+		err = &CredentialsError{KnownUser: true}
+	}
+	if err != nil {
 		return Login{}, err
 	}
 	return s.signedIn(ctx, u, x, from)

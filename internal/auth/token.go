@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -77,6 +78,11 @@ func (s *Service) parse(token string) (Claims, error) {
 		return Claims{}, ErrTokenMalformed
 	}
 	return claims, nil
+}
+
+// IsToken reports whether a text looks like a session's token or an API token.
+func IsToken(text string) bool {
+	return isAPIToken(text) || strings.HasPrefix(text, "eyJ") && strings.Count(text, ".") == 2
 }
 
 func newSessionID() string {

@@ -32,6 +32,19 @@ func (s *Store) AddSession(ctx context.Context, x Session) error {
 	return s.tx(ctx, "add a session of "+x.User, func(tx *sql.Tx) error { return addSession(ctx, tx, x) })
 }
 
+// AddSessionFor puts a session in if the hash is still the one of its user's
+// password, and says whether it did.
+func (s *Store) AddSessionFor(ctx context.Context, x Session, passwordHash string) (added bool, err error) {
+	err = s.tx(ctx, "add a session of "+x.User, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE name = ? AND password_hash = ?)`, x.User, passwordHash).Scan(&added)
+		if err != nil || !added {
+			return err
+		}
+		return addSession(ctx, tx, x)
+	})
+	return added, err
+}
+
 func addSession(ctx context.Context, tx *sql.Tx, x Session) error {
 	var elevated any
 	if !x.ElevatedUntil.IsZero() {

@@ -109,6 +109,14 @@ func (s *Store) SetPassword(ctx context.Context, name, hash string) error {
 	return err
 }
 
+// ReplacePassword changes the hash of a user's password if it is still the old
+// one, and says whether it did.
+func (s *Store) ReplacePassword(ctx context.Context, name, old, hash string) (replaced bool, err error) {
+	n, err := s.changed(ctx, "change the password of "+name, `UPDATE users SET password_hash = ?, changed_at = ?
+		WHERE name = ? AND password_hash = ?`, hash, stamp(s.now()), name, old)
+	return n == 1, err
+}
+
 // isLastAdmin is true of the only administrator there is.
 const isLastAdmin = `(role = '` + roleAdmin + `' AND (SELECT COUNT(*) FROM users WHERE role = '` + roleAdmin + `') = 1)`
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,6 +69,13 @@ func TestEveryFileHasItsTypeAndIsAskedForAnewButNotSentAnew(t *testing.T) {
 func TestThePageObeysItsPolicy(t *testing.T) {
 	if strings.Contains(webui.Policy, "unsafe") || strings.Contains(webui.Policy, "*") {
 		t.Error(webui.Policy)
+	}
+	for _, part := range []string{
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'",
+	} {
+		if !slices.Contains(strings.Split(webui.Policy, "; "), part) {
+			t.Errorf("%s isn't in %s", part, webui.Policy)
+		}
 	}
 	inline := regexp.MustCompile(`(?i)<script(?:\s[^>]*)?>[^<]|<style|\son[a-z]+\s*=|\sstyle\s*=|javascript:|<base|<iframe|<form[^>]*\saction`)
 	dynamic := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|localStorage\.setItem\([^s]|sessionStorage|document\.cookie`)

@@ -1,6 +1,7 @@
 package attack_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -175,12 +176,39 @@ func (c *client) request(method, path string, body any, options ...option) (*htt
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.cookies)) {
-		req.AddCookie(&http.Cookie{Name: name, Value: c.cookies[name]}) //nolint:gosec // a request's, which has no attributes
+		req.AddCookie(&http.Cookie{Name: name, Value: c.cookies[name]})
 	}
 	for _, o := range options {
 		o(req)
 	}
 	return req, nil
+}
+
+// hold sends a request up to its body, and gives what sends that: the server
+// has let the request in by then, as its "100 Continue" shows.
+func (c *client) hold(path string, body any) (release func() answer) {
+	c.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		c.Fatal(err)
+	}
+	conn := c.connectAt(c.address)
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		path, c.host, c.token, len(text))
+	r := bufio.NewReader(conn)
+	if res, readErr := http.ReadResponse(r, nil); err != nil || readErr != nil || res.StatusCode != http.StatusContinue {
+		c.Fatalf("%s isn't let in: %v %v %v", path, res, err, readErr)
+	}
+	return func() answer {
+		_, err := conn.Write(text)
+		res, readErr := http.ReadResponse(r, nil)
+		if err != nil || readErr != nil {
+			c.Errorf("%s: %v %v", path, err, readErr)
+			return answer{}
+		}
+		body, _ := io.ReadAll(res.Body)
+		return answer{status: res.StatusCode, header: res.Header, body: string(body)}
+	}
 }
 
 // must is do for what is to work: 2xx.

@@ -28,7 +28,7 @@ func (c *client) refusedToEnrol() {
 		"/api/v1/2fa/setup/otp/init":        nil,
 		"/api/v1/2fa/setup/otp/verify":      map[string]string{"code": "123456"},
 		"/api/v1/2fa/setup/webauthn/begin":  map[string]string{"name": "mine"},
-		"/api/v1/2fa/setup/webauthn/finish": c.newKey().attest(c, madeUp(c.world)),
+		"/api/v1/2fa/setup/webauthn/finish": c.newKey().attest(c, madeUp()),
 	} {
 		if a := c.do("POST", path, body); a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
 			c.Errorf("%s with a password's temporary token: %s", path, a)
@@ -37,7 +37,7 @@ func (c *client) refusedToEnrol() {
 }
 
 // madeUp is a ceremony that no server began.
-func madeUp(w *world) ceremony {
+func madeUp() ceremony {
 	return ceremony{id: "AAAAAAAAAAAAAAAAAAAAAA", options: `{"publicKey":{"challenge":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 		"rp":{"id":"localhost","name":"x"},"rpId":"localhost","user":{"id":"AAAA","name":"x","displayName":"x"}}}`}
 }
@@ -60,7 +60,7 @@ func TestAPasswordAloneCantEnrolAPasskeyOfItsOwn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ann := w.signIn()
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	thief := w.temporary(owner)
 	thief.refusedToEnrol()
 	ann.has("webauthn")
@@ -120,25 +120,19 @@ func TestAnEnrolmentBegunWithAPasswordCantBeFinishedOnceTheOwnerHasAFactor(t *te
 func TestOfManyWhoEnrolAFirstFactorAtOnceOneGetsIn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "IS_SECONDARY_VERIFICATION=true")
-	type enrolment struct {
-		*client
-
-		path string
-		body any
-	}
-	var all []enrolment
+	var all []func() answer
 	for i := range 6 {
 		c := w.client()
 		c.login(owner, password)
 		if i%2 == 0 {
 			g := &generator{TB: t, secret: c.must("POST", "/api/v1/2fa/setup/otp/init", nil).text("secret")}
-			all = append(all, enrolment{c, "/api/v1/2fa/setup/otp/verify", map[string]string{"code": g.code()}})
+			all = append(all, c.hold("/api/v1/2fa/setup/otp/verify", map[string]string{"code": g.code()}))
 			continue
 		}
 		begun := c.begin("/api/v1/2fa/setup/webauthn/begin", map[string]string{"name": "key"})
-		all = append(all, enrolment{c, "/api/v1/2fa/setup/webauthn/finish", w.newKey().attest(t, begun)})
+		all = append(all, c.hold("/api/v1/2fa/setup/webauthn/finish", w.newKey().attest(t, begun)))
 	}
-	in := count(atOnce(len(all), func(i int) answer { return all[i].do("POST", all[i].path, all[i].body) }), http.StatusOK)
+	in := count(atOnce(len(all), func(i int) answer { return all[i]() })) // all of them are past the first look at their token
 	if in != 1 {
 		t.Errorf("%d of %d racing first enrolments succeeded, want 1", in, len(all))
 	}
@@ -173,9 +167,10 @@ func atOnce(n int, ask func(i int) answer) []answer {
 	return answers
 }
 
-func count(answers []answer, status int) (n int) {
+// count gives how many worked.
+func count(answers []answer) (n int) {
 	for _, a := range answers {
-		if a.status == status {
+		if a.status == http.StatusOK {
 			n++
 		}
 	}

@@ -160,11 +160,11 @@ func finish(c ceremony, credential string) map[string]any {
 
 // enrolKey gives the client's user a passkey; the client goes on with the new
 // session.
-func (c *client) enrolKey() (*key, []string) {
+func (c *client) enrolKey() *key {
 	c.Helper()
 	k := c.newKey()
 	begun := c.begin("/api/v1/2fa/setup/webauthn/begin", map[string]string{"name": "key"})
 	a := c.must("POST", "/api/v1/2fa/setup/webauthn/finish", k.attest(c, begun))
 	c.keep(a)
-	return k, recoveryCodes(c, a)
+	return k
 }

@@ -2,6 +2,8 @@ package attack_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"sync"
@@ -61,6 +63,9 @@ func TestTenThousandSignInAttemptsAMinuteKeepNobodyOut(t *testing.T) {
 	known := w.browser()
 	known.login(owner, password, from("203.0.113.1"))
 	w.addUser(w.signInAs(owner, password), "bob", "viewer")
+	name := sha256.Sum256([]byte(owner)) // whose password has been guessed at for long already
+	now := time.Now().UTC().Format("2006-01-02T15:04:05.000000000Z")
+	w.whileStopped(`INSERT INTO guesses (kind, name, failures, last_at, until) VALUES ('account/password', ?, 40, ?, ?)`, hex.EncodeToString(name[:]), now, now)
 
 	ctx, stop := context.WithTimeout(t.Context(), 15*time.Second)
 	defer stop()
@@ -120,30 +125,24 @@ func TestTenThousandSignInAttemptsAMinuteKeepNobodyOut(t *testing.T) {
 }
 
 // What is remembered of guesses is bounded. Who has many networks must not
-// push out with them what is known of an account.
+// push out with them what is known of an account. Most of the flood is put
+// where the program reads it at its start: 10,000 of them take a while.
 func TestGuessesFromManyNetworksDontMakeThoseAtAnAccountForgotten(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, "WATCH_SERVER_TRUSTED_PROXIES=127.0.0.0/8", "WATCH_LOGGING_LEVEL=error")
+	w := newWorld(t, "WATCH_SERVER_TRUSTED_PROXIES=127.0.0.0/8")
 	g, _ := w.signIn().enrolTOTP()
 	thief := w.temporary(owner)
 	guess := func() answer { return thief.do("POST", otpVerify, map[string]string{"code": g.wrong()}) }
 	delay := slowDown(t, 5, guess)
+	now := time.Now().UTC().Add(time.Second).Format("2006-01-02T15:04:05.000000000Z")
+	w.whileStopped(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9990)
+		INSERT INTO guesses (kind, name, failures, last_at, until) SELECT 'network', printf('2001:db8:%x::/64', i), 1, ?1, ?1 FROM n`, now)
 	proxy := w.client()
-	var next atomic.Int64
-	var all sync.WaitGroup
-	for range 16 {
-		all.Go(func() {
-			for n := next.Add(1); n <= 11_000; n = next.Add(1) {
-				from := header("X-Forwarded-For", fmt.Sprintf("2001:db8:%x:%x::1", n>>8, n&0xff))
-				a, err := proxy.try("POST", passkeyFinish, map[string]any{"sessionId": "x", "credential": map[string]any{}}, from)
-				if err != nil || a.status < 400 || a.status >= 500 {
-					t.Errorf("a made-up passkey: %s %v", a, err)
-					return
-				}
-			}
-		})
+	for n := range 50 {
+		from := header("X-Forwarded-For", fmt.Sprintf("2001:db8:ffff:%x::1", n))
+		a := proxy.do("POST", passkeyFinish, map[string]any{"sessionId": "x", "credential": map[string]any{}}, from)
+		notTaken(t, "a made-up passkey", a)
 	}
-	all.Wait()
 	for {
 		a := guess()
 		if a.status != http.StatusTooManyRequests {
@@ -152,6 +151,6 @@ func TestGuessesFromManyNetworksDontMakeThoseAtAnAccountForgotten(t *testing.T) 
 		<-time.After(slowed(t, a))
 	}
 	if again := slowed(t, guess()); again <= delay {
-		t.Errorf("a flood from 11,000 networks made the guesses at the account forgotten: %s, and before %s", again, delay)
+		t.Errorf("a flood from 10,000 networks made the guesses at the account forgotten: %s, and before %s", again, delay)
 	}
 }

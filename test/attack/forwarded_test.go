@@ -61,7 +61,7 @@ func TestForgedHeadersDontChangeThePasskeysDomain(t *testing.T) {
 	if got := w.client().must("POST", passkeyBegin, nil, lies(1)...).text("options", "publicKey", "rpId"); got != "localhost" {
 		t.Errorf("a passkey would be asked for on %q", got)
 	}
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	c := w.temporary(owner)
 	liar := *k
 	liar.site.Origin = "https://evil.example"
@@ -154,6 +154,23 @@ func TestAClientBehindATrustedProxyCantForgeItsAddress(t *testing.T) {
 	slowDown(t, 10, func() answer {
 		n++
 		return proxy.login(fmt.Sprint("other", n), "a wrong password", through(n, fmt.Sprintf("2001:db8:1:2::%x", n))...)
+	})
+}
+
+// Where X-Forwarded-For says nothing that can be read, no other header of the
+// client's counts in its place.
+func TestNoOtherHeaderTakesTheForwardedAddresssPlace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "WATCH_SERVER_TRUSTED_PROXIES=127.0.0.0/8")
+	proxy := w.client()
+	n := 0
+	slowDown(t, 10, func() answer {
+		n++
+		options := append(lies(n), header("X-Forwarded-For", "203.0.113.1:50123")) // some proxies add the port
+		if n%2 == 0 {
+			options = append(options, func(r *http.Request) { r.Header.Del("X-Forwarded-For") })
+		}
+		return proxy.login(fmt.Sprint("user", n), "a wrong password", options...)
 	})
 }
 

@@ -108,6 +108,14 @@ func TestAPageOfAnotherOriginCantOpenASocket(t *testing.T) {
 	if conn, a := victim.socket(); conn != nil || a.status != http.StatusForbidden {
 		t.Errorf("a cookie without an Origin: %d", a.status)
 	}
+	// Credentials that a browser adds for a proxy aren't a program's token.
+	basic := header("Authorization", "Basic YW5uOmFubg==")
+	if conn, a := victim.socket(header("Origin", "https://evil.example"), basic); conn != nil || a.status != http.StatusForbidden && a.status != http.StatusUnauthorized {
+		t.Errorf("a foreign page behind a proxy with Basic credentials: %d", a.status)
+	}
+	if a := victim.do("POST", "/api/v1/auth/logout", nil, header("Origin", "https://evil.example"), basic); a.status != http.StatusForbidden && a.status != http.StatusUnauthorized {
+		t.Errorf("a change by a foreign page behind a proxy with Basic credentials: %s", a)
+	}
 	// A forged Host goes with a forged Origin, not with ours.
 	if conn, a := victim.socket(header("Origin", "http://"+w.host), hostHeader("evil.example")); conn != nil || a.status != http.StatusForbidden {
 		t.Errorf("our origin at another host: %d", a.status)

@@ -32,8 +32,8 @@ func TestAPasskeyCeremonyBelongsToItsUser(t *testing.T) {
 	w := newWorld(t)
 	ann := w.signIn()
 	w.addUser(ann, "bob", "viewer")
-	anns, _ := ann.enrolKey()
-	bobs, _ := w.signInAs("bob", password).enrolKey()
+	anns := ann.enrolKey()
+	bobs := w.signInAs("bob", password).enrolKey()
 	a, b := w.temporary(owner), w.temporary("bob")
 	begunByAnn, begunByBob := a.begin(keyBegin, nil), b.begin(keyBegin, nil)
 	notTaken(t, "bob's key in ann's ceremony with bob's token", b.do("POST", keyFinish, bobs.assert(t, begunByAnn)))
@@ -51,7 +51,7 @@ func TestAPasskeyCeremonyBelongsToItsPurpose(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ann := w.signIn()
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	c := w.temporary(owner)
 	notTaken(t, "a passwordless ceremony as a second factor", c.do("POST", keyFinish, k.assert(t, c.begin(passkeyBegin, nil))))
 	notTaken(t, "a second factor's ceremony without a password", w.client().do("POST", passkeyFinish, k.assert(t, c.begin(keyBegin, nil))))
@@ -75,7 +75,7 @@ func TestAPasskeyCeremonyBelongsToItsSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ann := w.signIn()
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	first, second := w.temporary(owner), w.temporary(owner)
 	notTaken(t, "another sign-in's ceremony", second.do("POST", keyFinish, k.assert(t, first.begin(keyBegin, nil))))
 	begun := ann.begin(setupBegin, map[string]string{"name": "second"})
@@ -88,7 +88,7 @@ func TestAPasskeyAnswerCountsOnlyForOurSite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ann := w.signIn()
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	stepUp := func(with *key) answer {
 		c := w.client().with(ann.token) // from anywhere
 		return c.do("POST", "/api/v1/auth/step-up", with.assert(t, c.begin(keyBegin, nil)))
@@ -120,7 +120,7 @@ func TestAPasskeyAnswerCountsOnlyForOurSite(t *testing.T) {
 func TestSigningInByPasskeyAloneNeedsTheUserVerified(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	k, _ := w.signIn().enrolKey()
+	k := w.signIn().enrolKey()
 	c := w.client()
 	careless := *k
 	careless.Options.UserNotVerified = true
@@ -138,7 +138,7 @@ func TestSigningInByPasskeyAloneNeedsTheUserVerified(t *testing.T) {
 func TestAClonedPasskeyIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	k, _ := w.signIn().enrolKey()
+	k := w.signIn().enrolKey()
 	clone := *k
 	k.Counter = 7
 	c := w.temporary(owner)
@@ -166,7 +166,7 @@ func TestAPasskeyWhoseBackupEligibilityFlipsIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	ann := w.signIn()
-	k, _ := ann.enrolKey() // bound to its device
+	k := ann.enrolKey() // bound to its device
 	c := w.temporary(owner)
 	flipped := *k
 	flipped.Options.BackupEligible = true
@@ -185,10 +185,10 @@ func TestAPasskeyCantBeRegisteredForASecondUser(t *testing.T) {
 	w := newWorld(t)
 	ann := w.signIn()
 	w.addUser(ann, "bob", "viewer")
-	k, _ := ann.enrolKey()
+	k := ann.enrolKey()
 	bob := w.signInAs("bob", password)
 	thief := w.newKey()
-	thief.Credential.ID = k.Credential.ID
+	thief.ID = k.ID
 	notTaken(t, "another user's credential id", bob.do("POST", setupFinish, thief.attest(t, bob.begin(setupBegin, map[string]string{"name": "x"}))))
 	bob.has()
 	c := w.temporary(owner)

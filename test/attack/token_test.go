@@ -256,6 +256,29 @@ func TestATokenOfAUserWhoIsGoneOrDemotedCountsForNoMore(t *testing.T) {
 	w.rejected("the API token of a user who is gone", forEve.token)
 }
 
+// A body may be held back for ten seconds. What was let in before a session
+// ended isn't done after it.
+func TestARequestThatIsHeldBackEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ann := w.signIn()
+	w.addUser(ann, "eve", "admin")
+	w.addUser(ann, "bob", "viewer")
+	eve, thief := w.signInAs("eve", password), w.signIn()
+	promoted := eve.hold("/api/users", map[string]string{"username": "mallory", "password": password, "role": "admin"})
+	token := thief.hold("/api/v1/auth/tokens", map[string]string{"name": "x", "scope": "admin"})
+	ann.must("PATCH", "/api/users/eve", map[string]string{"role": "viewer"})
+	ann.must("DELETE", "/api/v1/auth/sessions/"+claimsOf(t, thief.token)["jti"].(string), nil)
+	for what, release := range map[string]func() answer{"a user made by somebody demoted": promoted, "an API token of a session that was ended": token} {
+		if a := release(); a.status != http.StatusUnauthorized && a.status != http.StatusForbidden {
+			t.Errorf("%s: %s", what, a)
+		}
+	}
+	if users := ann.must("GET", "/api/users", nil); strings.Contains(users.body, "mallory") {
+		t.Errorf("somebody who was demoted has made a user: %s", users)
+	}
+}
+
 func TestATokenCountsOnlyInTheHeaderOrTheCookie(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -278,6 +301,9 @@ func TestATokenCountsOnlyInTheHeaderOrTheCookie(t *testing.T) {
 		if a := c.do("GET", "/api/v1/auth/me", nil, header(name, value)); a.status != http.StatusUnauthorized {
 			t.Errorf("a token in %s: %s", name, a)
 		}
+	}
+	if a := c.ask("GET "+events, strings.NewReplacer(), header("Sec-WebSocket-Protocol", "bearer, "+token)); a.status != http.StatusUnauthorized {
+		t.Errorf("a token as the socket's protocol: %s", a)
 	}
 	if strings.Contains(w.log.String(), token) {
 		t.Error("the log has a token that stood in a URL")

@@ -117,7 +117,7 @@ func newEmptyWorld(t testing.TB, env ...string) *world {
 
 func (w *world) start() {
 	w.Helper()
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it ends in a cleanup, when the test's is over
+	ctx, cancel := context.WithCancel(context.Background()) // it ends in a cleanup, when the test's is over
 	s, err := app.NewServer(ctx, app.Program{Environ: w.env, Stderr: w.log}, "")
 	if err != nil {
 		cancel()
