@@ -101,7 +101,7 @@ func (s *server) filesOf(handle func(c *gin.Context, id, name string) error) gin
 
 func (s *server) locate(c *gin.Context, handle func(c *gin.Context, id, name string) error) error {
 	ctx, wrong := c.Request.Context(), map[string]string{}
-	for name, values := range c.Request.URL.Query() {
+	for name, values := range parameters(c.Request.URL.RawQuery, wrong) {
 		switch name {
 		case "path":
 		case "download", "text", "recursive":
@@ -248,7 +248,7 @@ func (s *server) text(ctx context.Context, id, name string) (File, []byte, error
 // etag changes with whatever an editor could overwrite.
 func etag(f File, text []byte) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%d %d ", f.Size, f.ModTime.UnixNano())
+	_, _ = fmt.Fprintf(sum, "%d %d ", f.Size, f.ModTime.UnixNano())
 	sum.Write(text)
 	return fmt.Sprintf(`"%x"`, sum.Sum(nil)[:16])
 }
@@ -267,7 +267,7 @@ func (s *server) writeFile(c *gin.Context, id, name string) error {
 	if err != nil {
 		return err
 	}
-	defer spool.Close()
+	defer func() { _ = spool.Close() }()
 	defer s.editing.lock(id + " " + name)()
 	if err := s.unchanged(ctx, c.Request.Header, id, name); err != nil {
 		return err

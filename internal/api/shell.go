@@ -45,7 +45,6 @@ type ShellOptions struct {
 	User       string   // empty: the container's
 	Dir        string   // empty: the container's
 	Cols, Rows int
-	Debug      bool // bring a shell along if there is none
 }
 
 // dialogue is one connection with a shell.
@@ -74,10 +73,10 @@ func (s *server) openShell(c *gin.Context) {
 
 // prepare reads and checks what is asked for.
 func (d *dialogue) prepare(c *gin.Context) error {
-	ctx, query := c.Request.Context(), c.Request.URL.Query()
-	wrong := map[string]string{}
+	ctx, wrong := c.Request.Context(), map[string]string{}
+	query := parameters(c.Request.URL.RawQuery, wrong)
 	for name := range query {
-		if !slices.Contains([]string{"container", "cols", "rows", "command", "user", "cwd", "resume", "debug"}, name) {
+		if !slices.Contains([]string{"container", "cols", "rows", "command", "user", "cwd", "resume"}, name) {
 			wrong["query."+name] = "there is no such parameter"
 		}
 	}
@@ -278,9 +277,6 @@ func (o *ShellOptions) describe() string {
 	}
 	if o.User != "" {
 		what += ", as " + o.User
-	}
-	if o.Debug {
-		what += ", with a shell brought along"
 	}
 	return what
 }

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +15,15 @@ func wrongQuery(wrong map[string]string) Problem {
 	p := problem(http.StatusUnprocessableEntity, CodeValidation, "Something in the request isn't as it should be.")
 	p.Errors = wrong
 	return p
+}
+
+// parameters are a query's; one that can't be read is no query without it.
+func parameters(raw string, wrong map[string]string) url.Values {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		wrong["query"] = "can't be read: ; and % are written as %3B and %25"
+	}
+	return query
 }
 
 func cells(query url.Values, name string, otherwise int, wrong map[string]string) int {
@@ -45,16 +53,13 @@ func (o *ShellOptions) read(query url.Values, wrong map[string]string) {
 		o.Dir = path.Clean(o.Dir)
 	}
 	var err error
-	if o.Debug, err = strconv.ParseBool(query.Get("debug")); err != nil && query.Get("debug") != "" {
-		wrong["query.debug"] = "is true or false"
-	}
 	o.Command = query["command"]
 	if len(o.Command) == 1 {
 		if o.Command, err = words(o.Command[0]); err != nil {
 			wrong["query.command"] = err.Error()
 		}
 	}
-	if len(o.Command) > maxShellWords || strings.ContainsRune(strings.Join(o.Command, ""), 0) || query.Has("command") && slices.Equal(o.Command, []string{""}) {
+	if len(o.Command) > maxShellWords || strings.ContainsRune(strings.Join(o.Command, ""), 0) || query.Has("command") && (len(o.Command) == 0 || o.Command[0] == "") {
 		wrong["query.command"] = fmt.Sprintf("is one to %d words without NUL", maxShellWords)
 	}
 }

@@ -30,7 +30,7 @@ func (t terminals) InContainer(ctx context.Context, id string, o api.ShellOption
 func unopened(err error) error {
 	for known, e := range map[error]shell.Error{
 		dockercli.ErrNoShell: {Code: shell.CodeNoShell, Message: "The image has no shell (bash, ash, sh). " +
-			"A program of the image can be run with command=; debug=true brings a small shell along for as long as it is used."},
+			"A program of the image can be run with command=; on the host, docker run --pid=container:NAME --network=container:NAME busybox looks at it from beside."},
 		dockercli.ErrNoCommand: {Code: shell.CodeNoCommand, Message: "The container has no such command, or it can't be run."},
 		dockercli.ErrNoUser:    {Code: shell.CodeNoUser, Message: "The container has no such user or group; a number always works."},
 		dockercli.ErrNoFolder:  {Code: shell.CodeNoFolder, Message: "The container has no such folder."},
@@ -45,7 +45,7 @@ func unopened(err error) error {
 
 // OnHost implements api.Terminals.
 func (t terminals) OnHost(_ context.Context, o api.ShellOptions) (shell.Terminal, error) {
-	return shell.Host(shell.HostOptions{Cmd: o.Command, Dir: o.Dir, Cols: o.Cols, Rows: o.Rows, Environ: t.environ})
+	return shell.Host(shell.HostOptions{Cmd: o.Command, Dir: o.Dir, Cols: o.Cols, Rows: o.Rows, Environ: t.environ}) //nolint:contextcheck // it outlives the request
 }
 
 // HostEnabled implements api.Terminals.

@@ -97,6 +97,9 @@ func (c *Client) openBy(ctx context.Context, id string, o TerminalOptions, shell
 		return nil, err
 	}
 	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = errors.Join(err, t.End(ctx)) // it may yet begin, as in a container that was paused meanwhile
+		}
 		if err != nil {
 			_ = t.Close()
 		}
@@ -158,7 +161,7 @@ func (c *Client) openBare(ctx context.Context, id string, o TerminalOptions) (*T
 
 // attach starts a command and gives its terminal.
 func (c *Client) attach(ctx context.Context, id string, o TerminalOptions, cmd []string, mark string) (*Terminal, error) {
-	size := client.ConsoleSize{Height: uint(o.Rows), Width: uint(o.Cols)} //nolint:gosec // the caller's are small
+	size := client.ConsoleSize{Height: uint(o.Rows), Width: uint(o.Cols)}
 	version, err := c.version(ctx)
 	if err != nil {
 		return nil, err
@@ -258,7 +261,7 @@ func (t *Terminal) Write(p []byte) (int, error) { return t.conn.Conn.Write(p) }
 
 // Resize changes the size.
 func (t *Terminal) Resize(ctx context.Context, cols, rows int) error {
-	_, err := t.client.sdk().ExecResize(ctx, t.id, client.ExecResizeOptions{Height: uint(rows), Width: uint(cols)}) //nolint:gosec // the caller's are small
+	_, err := t.client.sdk().ExecResize(ctx, t.id, client.ExecResizeOptions{Height: uint(rows), Width: uint(cols)})
 	return t.client.wrap("resize a terminal", err)
 }
 

@@ -59,7 +59,7 @@ func Host(o HostOptions) (Terminal, error) {
 	if !isFolder(dir) {
 		return nil, &Error{Code: CodeNoFolder, Message: "There is no folder " + dir + " where Watch Docker runs."}
 	}
-	h.cmd = exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // that is what a shell is for; End ends it
+	h.cmd = exec.Command(args[0], args[1:]...) //nolint:noctx // that is what a shell is for; End ends it
 	h.cmd.Env, h.cmd.Dir = env, dir
 	master, err := pty.StartWithSize(h.cmd, &pty.Winsize{Cols: uint16(o.Cols), Rows: uint16(o.Rows)}) //nolint:gosec // checked by who asks
 	switch {
@@ -82,7 +82,7 @@ func Host(o HostOptions) (Terminal, error) {
 // pollable makes a file whose Close ends a Read or Write under way, which a
 // pty's is not by itself. It takes the file over.
 func pollable(f *os.File) (*os.File, error) {
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -194,7 +194,7 @@ func processTable(mark string) map[int]processInfo {
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile(filepath.Join(folder, "stat")) //nolint:gosec // of /proc
+		stat, err := os.ReadFile(filepath.Join(folder, "stat"))
 		if err != nil {
 			continue
 		}
@@ -205,7 +205,7 @@ func processTable(mark string) map[int]processInfo {
 		p := processInfo{state: words[0]}
 		p.parent, _ = strconv.Atoi(words[1])
 		p.session, _ = strconv.Atoi(words[3])
-		environ, _ := os.ReadFile(filepath.Join(folder, "environ")) //nolint:gosec // somebody else's can't be read
+		environ, _ := os.ReadFile(filepath.Join(folder, "environ")) // somebody else's can't be read
 		p.marked = bytes.Contains(environ, []byte(mark))
 		table[pid] = p
 	}

@@ -64,6 +64,7 @@ func (m *Manager) Start(ctx context.Context, r Request) (*Shell, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer cancel()
+	defer m.cancelWhenStopping(cancel)()
 	terminal, err := r.Open(ctx)
 	if err != nil {
 		m.release(r.User)
@@ -77,7 +78,7 @@ func (m *Manager) Start(ctx context.Context, r Request) (*Shell, error) {
 	m.shells[s.id] = s
 	m.mu.Unlock()
 	go func() {
-		s.run()
+		s.run() //nolint:contextcheck // it outlives the request
 		if o := s.outcome; o.Why != WhyExit && o.Err != nil {
 			m.log.Warn("a shell could not be ended", zap.String("user", r.User), zap.String("shell", r.Label), logging.Err(o.Err))
 		}
@@ -87,6 +88,23 @@ func (m *Manager) Start(ctx context.Context, r Request) (*Shell, error) {
 		m.release(r.User)
 	}()
 	return s, nil
+}
+
+// cancelWhenStopping calls cancel if the manager is closed before done is.
+func (m *Manager) cancelWhenStopping(cancel func()) (done func()) {
+	opened := make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		select {
+		case <-m.stopping:
+			cancel()
+		case <-opened:
+		}
+	})
+	return func() {
+		close(opened)
+		waiting.Wait()
+	}
 }
 
 // take reserves a place.

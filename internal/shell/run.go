@@ -8,7 +8,7 @@ import (
 
 const (
 	// openTimeout is for an engine under load; endTimeout for End, which knows its own.
-	openTimeout   = 60 * time.Second
+	openTimeout   = 30 * time.Second
 	endTimeout    = 30 * time.Second
 	resizeTimeout = 10 * time.Second
 )

@@ -150,9 +150,9 @@ func TestAShellWaitsForWhoComesBack(t *testing.T) {
 	if !ok {
 		t.Fatal("it isn't there")
 	}
-	first, second := w.show(found), &viewer{}
+	first := w.show(found)
 	w.shows(first, "first\r\nx\r\ngot x\r\n")
-	second = w.show(found)
+	second := w.show(found)
 	<-first.left
 	if !errors.Is(first.err, shell.ErrTakenOver) {
 		t.Errorf("the one before: %v", first.err)
@@ -284,6 +284,25 @@ func TestShellsAreLimited(t *testing.T) {
 	w.Close()
 	if !many(sleep("ann")) {
 		t.Error("one is opened after the end")
+	}
+}
+
+func TestTheEndDoesNotWaitForAShellThatDoesNotOpen(t *testing.T) {
+	w := newWorld(t, shell.Options{})
+	r, opening, failed := w.request("ann"), make(chan struct{}), make(chan error)
+	r.Open = func(ctx context.Context) (shell.Terminal, error) {
+		close(opening)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	go func() {
+		_, err := w.Start(t.Context(), r)
+		failed <- err
+	}()
+	<-opening
+	w.Close()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
