@@ -23,6 +23,7 @@ const (
 	operator             = access(auth.Operator)
 	administrator        = access(auth.Administrator)
 	viewerFresh          = viewer + "+"
+	operatorFresh        = operator + "+"
 	adminFresh           = administrator + "+"
 )
 

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -22,6 +23,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/watch-docker/watch-docker/internal/logging"
+	"github.com/watch-docker/watch-docker/internal/shell"
+	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
 // Dependencies are what New needs. Without Auth nobody gets past a route that
@@ -39,9 +42,19 @@ type Dependencies struct {
 	Engine     Engine
 	Images     Images
 	System     System
+	Live       Live
+	Hub        *wsstream.Hub // nil: one of its own
+	Logs       Logs
 	Config     func() map[string]any // the configuration, secrets masked
 	Checks     []Check               // of readiness
 	Page       Page                  // nil: none
+	Shells     *shell.Manager        // nil: none
+	Terminals  Terminals             // what shells run in
+	Files      Files                 // nil: none
+
+	// SpoolFolder is where uploads are kept, without a name, until they are
+	// complete; empty: the system's.
+	SpoolFolder string
 
 	// BaseURL is the program's public URL, nil if not known. Its path is
 	// accepted before every route; its origin is our own.
@@ -77,6 +90,8 @@ type server struct {
 	advised  sync.Once              // of a proxy that isn't believed
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
+	measured atomic.Int64 // containers whose figures are streamed
+	editing  locks        // of files in containers
 }
 
 // New builds the handler of all routes.
@@ -89,6 +104,9 @@ func New(d Dependencies) (http.Handler, error) {
 	}
 	if d.Audit == nil {
 		d.Audit = unaudited{}
+	}
+	if d.Hub == nil {
+		d.Hub = wsstream.New(wsstream.Linger)
 	}
 	s := &server{Dependencies: d, log: d.Logger.With(logging.Component("api"))}
 	engine, err := s.engine()

@@ -117,15 +117,7 @@ type statusOut struct{ Body scanner.ContainerStatus }
 // act makes the handler of an action.
 func (s *server) act(action Action) func(context.Context, *ContainerPath) (*statusOut, error) {
 	return func(ctx context.Context, in *ContainerPath) (*statusOut, error) {
-		before, err := s.find(ctx, in.ID)
-		if err != nil {
-			return nil, err
-		}
-		if err := s.Engine.Act(ctx, before.ID, action); err != nil {
-			return nil, err
-		}
-		after, err := s.after(ctx, before)
-		return &statusOut{Body: after}, err
+		return s.change(ctx, in.ID, func(c scanner.ContainerStatus) error { return s.Engine.Act(ctx, c.ID, action) })
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -83,7 +84,7 @@ func (s *server) secure(c *gin.Context) bool {
 	if c.Request.TLS != nil || s.BaseURL != nil && s.BaseURL.Scheme == "https" {
 		return true
 	}
-	return strings.EqualFold(c.GetHeader("X-Forwarded-Proto"), "https") && s.trusted(c.RemoteIP())
+	return strings.EqualFold(first(c.GetHeader("X-Forwarded-Proto")), "https") && s.trusted(c.RemoteIP())
 }
 
 func (s *server) trusted(address string) bool {
@@ -131,7 +132,11 @@ func (s *server) admit(r *http.Request, need access) error {
 	if who.token == "" {
 		return unauthorized(nil)
 	}
-	return s.verify(r.Context(), need)
+	err := s.verify(r.Context(), need)
+	if p := (Problem{}); errors.As(err, &p) && p.Code == CodeStepUp && s.comesBack(r) {
+		return nil // the proof was fresh when the shell was opened
+	}
+	return err
 }
 
 // verify asks what the caller's token is worth now.

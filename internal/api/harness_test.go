@@ -28,6 +28,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
+	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,6 +56,7 @@ type world struct {
 	folder string
 	router gin.RoutesInfo // nil under a base path
 	log    *observer.ObservedLogs
+	hub    *wsstream.Hub
 	token  string // of the administrator
 
 	required atomic.Bool // a second factor is
@@ -78,9 +80,11 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	}
 	w.twofa = twofa.New(twofa.Dependencies{Store: w.store, Logger: zap.New(core), Now: w.now})
 	w.fakes = newFakes(w.store)
+	hub := wsstream.New(10 * time.Millisecond)
+	w.hub = hub
 	d := api.Dependencies{
 		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, TwoFA: w.twofa, Scans: w.fakes, Updates: w.fakes, Operations: w.fakes,
-		Engine: w.fakes, Images: w.fakes, System: w.fakes,
+		Engine: w.fakes, Images: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub, Logs: fakeLogs{w.fakes},
 		Config: func() map[string]any { return map[string]any{"user": map[string]any{"password": "***"}} },
 		Checks: []api.Check{{Name: "engine", Ask: func(context.Context) error { return w.down() }}, {Name: "store", Ask: w.store.Ping}},
 	}
@@ -99,6 +103,7 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	t.Cleanup(func() {
 		w.client.CloseIdleConnections()
 		w.server.Close()
+		hub.Close()
 	})
 	return w
 }
@@ -234,11 +239,13 @@ type fakes struct {
 	done   map[string]chan struct{}
 	asked  []string // what was asked of the parts, in words
 	made   int      // operations
+
+	live liveFakes
 }
 
 func newFakes(st *store.Store) *fakes {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	return &fakes{store: st, done: map[string]chan struct{}{}, all: []scanner.ContainerStatus{
+	return &fakes{store: st, done: map[string]chan struct{}{}, live: newLiveFakes(), all: []scanner.ContainerStatus{
 		{ID: dbID, Name: "db", Image: "postgres:17", State: "exited", Health: "none", Status: scanner.Skipped, CreatedAt: at, Ports: []scanner.Port{}},
 		{ID: oneID, Name: "one", Image: "nginx:1", State: "running", Running: true, Health: "healthy", Status: scanner.UpToDate, CreatedAt: at,
 			Ports: []scanner.Port{{IP: "0.0.0.0", Private: 80, Public: 8080, Protocol: "tcp"}}, Error: &scanner.Error{Code: "c", Message: "m"}},

@@ -97,6 +97,10 @@ type Operations interface {
 	// Done is closed once the operation has ended and its record says so; it is
 	// closed from the start for one that this process doesn't run.
 	Done(id string) <-chan struct{}
+	// Cancel ends an operation, soon, that hasn't changed anything yet.
+	//
+	// Errors: store.ErrNoOperation, *TooLateError.
+	Cancel(ctx context.Context, id, actor string) error
 }
 
 // Engine acts on single containers. A container in an operation is left alone.
@@ -110,6 +114,9 @@ type Engine interface {
 	Container(ctx context.Context, id string) (ContainerDetail, error)
 	// Act returns when it is done; doing it twice is no error.
 	Act(ctx context.Context, id string, action Action) error
+	// Kill sends a signal; empty is SIGKILL.
+	Kill(ctx context.Context, id, signal string) error
+	Rename(ctx context.Context, id, name string) error
 	Remove(ctx context.Context, id string, o RemoveOptions) error
 }
 
@@ -121,6 +128,8 @@ const (
 	Start   Action = "start"
 	Stop    Action = "stop" // with its own signal and timeout
 	Restart Action = "restart"
+	Pause   Action = "pause"
+	Unpause Action = "unpause"
 )
 
 // RemoveOptions say how to remove a container.
@@ -223,6 +232,11 @@ func (e *BusyError) Error() string {
 type ConflictError struct{ Reason string }
 
 func (e *ConflictError) Error() string { return e.Reason }
+
+// TooLateError says why an operation can't be cancelled any more.
+type TooLateError struct{ Reason string }
+
+func (e *TooLateError) Error() string { return e.Reason }
 
 // RefusedError says why a container is not updated: the code is a
 // policy.Code or one of the updater's own.

@@ -17,6 +17,8 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/containerlog"
+	"github.com/watch-docker/watch-docker/internal/shell"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
 )
@@ -73,6 +75,20 @@ const (
 	CodeCrossOrigin      = "cross_origin"
 	CodeNoHandshake      = "websocket_expected"
 	CodeTooManySockets   = "too_many_sockets"
+	CodeHostShell        = shell.CodeHostDisabled
+	CodeNoShellLeft      = "shell_not_found"
+	CodeBadMessage       = "bad_message"
+	CodeNoFile           = "file_not_found"
+	CodeReadOnly         = "file_read_only"
+	CodeIsFolder         = "file_is_folder"
+	CodeIsLink           = "file_is_link"
+	CodeNotFolder        = "file_is_no_folder"
+	CodeNotAFile         = "file_is_special"
+	CodeNotText          = "file_is_no_text"
+	CodeFileTooLarge     = "file_too_large"
+	CodeVirtual          = "file_is_virtual"
+	CodeNoTool           = "no_rm"
+	CodeChanged          = "changed_meanwhile"
 	CodeValidation       = "validation_failed"
 	CodeTooLarge         = "body_too_large"
 	CodeMediaType        = "unsupported_media_type"
@@ -83,8 +99,12 @@ const (
 	CodeUpdateRefused    = "update_refused"
 	CodeNoImage          = "image_not_found"
 	CodeNoOperation      = "operation_not_found"
+	CodeTooLate          = "too_late"
+	CodeTooManyStats     = "too_many_stats" // of a frame
 	CodeConflict         = "conflict"
 	CodeEngine           = "engine_unavailable"
+	CodeNoLogs           = "logs_unavailable"
+	CodeNoProject        = "project_not_found"
 	CodeGone             = "client_gone"
 	statusClientGone     = 499 // nobody reads it; it stands in the log, as nginx writes it
 	contentType          = "application/problem+json"
@@ -111,6 +131,8 @@ func problemOf(err error) Problem {
 		busy      *BusyError
 		refused   *RefusedError
 		conflict  *ConflictError
+		late      *TooLateError
+		file      *FileError
 		throttled *auth.ThrottledError
 		elsewhere *twofa.UnavailableError
 	)
@@ -127,6 +149,13 @@ func problemOf(err error) Problem {
 		return p
 	case errors.As(err, &conflict):
 		return problem(http.StatusConflict, CodeConflict, conflict.Reason)
+	case errors.As(err, &late):
+		return problem(http.StatusConflict, CodeTooLate, late.Reason)
+	case errors.As(err, &file):
+		if file.Code == CodeNoFile {
+			return problem(http.StatusNotFound, file.Code, file.Message)
+		}
+		return problem(http.StatusConflict, file.Code, file.Message)
 	case errors.As(err, &throttled):
 		return problem(http.StatusTooManyRequests, CodeTooManyAttempts, sentence(throttled.Error())).retryAfter(throttled.RetryAfter.Seconds())
 	case errors.As(err, &elsewhere):
@@ -150,6 +179,10 @@ func problemOfSentinel(err error) Problem {
 		return problem(http.StatusNotFound, CodeNoContainer, "There is no such container, or no more.")
 	case errors.Is(err, ErrUnknownImage):
 		return problem(http.StatusNotFound, CodeNoImage, "There is no such image, or no more.")
+	case errors.Is(err, containerlog.ErrNoProject):
+		return problem(http.StatusNotFound, CodeNoProject, "There is no such Compose project or service, or none with a container.")
+	case errors.Is(err, containerlog.ErrUnavailable):
+		return problem(http.StatusConflict, CodeNoLogs, sentence(err.Error()))
 	case errors.Is(err, store.ErrNoOperation):
 		return problem(http.StatusNotFound, CodeNoOperation, "There is no such operation, or no more.")
 	case errors.Is(err, ErrEngineUnavailable):

@@ -26,17 +26,28 @@ func (s *server) routes(r *routes) {
 	handle(r, operator, "POST /api/containers/{id}/start", "startContainer", "Start a container", s.act(Start))
 	handle(r, operator, "POST /api/containers/{id}/stop", "stopContainer", "Stop a container", s.act(Stop))
 	handle(r, operator, "POST /api/containers/{id}/restart", "restartContainer", "Restart a container", s.act(Restart))
+	handle(r, operator, "POST /api/containers/{id}/pause", "pauseContainer", "Freeze a container's processes", s.act(Pause))
+	handle(r, operator, "POST /api/containers/{id}/unpause", "unpauseContainer", "Let a paused container go on", s.act(Unpause))
+	handle(r, operator, "POST /api/containers/{id}/kill", "killContainer", "Send a container a signal", s.killContainer)
+	handle(r, operator, "POST /api/containers/{id}/rename", "renameContainer", "Give a container another name", s.renameContainer)
 	handle(r, operator, "DELETE /api/containers/{id}", "removeContainer", "Remove a container; with its volumes only as an administrator", s.removeContainer)
+	s.fileRoutes(r)
 
 	handle(r, operator, "POST /api/updates/run", "runUpdates", "Update all that policy allows", s.runUpdates, accepted)
 	handle(r, operator, "POST /api/scan", "scan", "Ask the registries", s.startScan, accepted)
 	handle(r, viewer, "GET /api/operations", "listOperations", "Operations, newest first", s.listOperations)
 	handle(r, viewer, "GET /api/operations/{id}", "getOperation", "One operation, with its steps", s.getOperation)
+	handle(r, operator, "POST /api/operations/{id}/cancel", "cancelOperation", "End an operation that hasn't changed anything yet", s.cancelOperation, accepted)
 
 	handle(r, viewer, "GET /api/images", "listImages", "All images and who uses them", s.listImages)
 	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
 
-	r.plain(viewer, "GET /api/events/ws", s.upgrade(s.events))
+	handle(r, viewer, "GET /api/containers/{id}/logs", "downloadLog", "What a container wrote, as a file", s.downloadLog, asText)
+	r.plain(viewer, "GET /api/containers/{id}/logs/ws", s.upgradeFor(s.containerLogs))
+	r.plain(viewer, "GET /api/compose/logs/ws", s.upgradeFor(s.composeLogs))
+
+	r.plain(viewer, "GET /api/events/ws", s.eventsSocket)
+	r.plain(operatorFresh, "GET "+shellPath, s.openShell)
 	r.plain(anyone, "GET /", s.page)
 	r.plain(anyone, "GET /assets/{path...}", s.page)
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -26,36 +27,63 @@ const (
 	maxIncoming    = 4 << 10          // bytes of a message that nobody reads
 )
 
+// statusTakenOver is the program's own: don't connect again by yourself.
+const statusTakenOver websocket.StatusCode = 4001
+
 // Why a socket is closed by us; the text is the reason that the peer is told.
 var (
 	errSessionEnded = errors.New("the session has ended")
 	errTokenExpired = errors.New("the token has expired")
 	errStopping     = errors.New("the program is stopping")
 	errPeerGone     = errors.New("the peer is gone")
+	errTakenOver    = errors.New("another connection has taken the shell over")
 )
+
+// errorFrame says what went wrong, in a socket that goes on or is closed next.
+type errorFrame struct {
+	Type    string `json:"type"` // error
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
 
 // stream is what a socket is for. It sends until ctx ends or it has nothing
 // more to say; ctx's cause is why.
 type stream func(ctx context.Context, out *socket) error
 
+// hearing takes what the peer sends, one message after the other; an error
+// ends the socket. While it takes its time, no pong is seen.
+type hearing func(ctx context.Context, kind websocket.MessageType, message []byte) error
+
 // socket is one WebSocket, for sending.
 type socket struct {
 	conn *websocket.Conn
 	seq  uint64
+	sent atomic.Int64 // how many messages have been
 }
 
-// send writes one message as JSON. The limit is its own, not ctx's: an ended
-// context would tear the connection down before the reason is told.
+// send writes one message as JSON.
 func (k *socket) send(ctx context.Context, message any) error {
 	text, err := json.Marshal(message)
 	if err != nil {
 		return fmt.Errorf("a message for a socket: %w", err)
 	}
+	return k.sendText(ctx, text)
+}
+
+// sendText writes one message that is JSON already.
+func (k *socket) sendText(ctx context.Context, text []byte) error {
+	return k.write(ctx, websocket.MessageText, text)
+}
+
+// write has a limit of its own, not ctx's: an ended context would tear the
+// connection down before the reason is told.
+func (k *socket) write(ctx context.Context, kind websocket.MessageType, message []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketPatience)
 	defer cancel()
-	if err := k.conn.Write(ctx, websocket.MessageText, text); err != nil {
+	if err := k.conn.Write(ctx, kind, message); err != nil {
 		return errors.Join(errPeerGone, err)
 	}
+	k.sent.Add(1)
 	return nil
 }
 
@@ -65,10 +93,31 @@ func (k *socket) next() uint64 {
 	return k.seq
 }
 
-// upgrade makes the handler of a socket: it checks where the request comes
+// upgradeFor makes the handler of a socket that only sends, with a stream that
+// depends on the request and the {id} of its path. What is wrong with these is
+// a problem in place of the handshake's answer. What the peer sends is read and
+// forgotten.
+func (s *server) upgradeFor(choose func(r *http.Request, id string) (stream, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if refused := s.mayUpgrade(c.Request); refused != nil {
+			refused.write(c)
+			return
+		}
+		serve, err := choose(c.Request, c.Param("id"))
+		if err != nil {
+			p, _ := s.fail(c.Request.Context(), err).(Problem) //nolint:errorlint // fail makes nothing else
+			p.write(c)
+			return
+		}
+		s.upgradeBoth(serve, func(context.Context, websocket.MessageType, []byte) error { return nil }, maxIncoming)(c)
+	}
+}
+
+// upgradeBoth makes the handler of a socket: it checks where the request comes
 // from, upgrades it, and closes the socket when the session ends, the token
-// expires, the peer is gone or the program stops.
-func (s *server) upgrade(serve stream) gin.HandlerFunc {
+// expires, the peer is gone or the program stops. No message of the peer may
+// have more than limit bytes.
+func (s *server) upgradeBoth(serve stream, hear hearing, limit int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		who := callerOf(c.Request.Context())
 		refused := s.mayUpgrade(c.Request)
@@ -96,23 +145,23 @@ func (s *server) upgrade(serve stream) gin.HandlerFunc {
 			c.Abort()
 			return
 		}
-		conn.SetReadLimit(maxIncoming)
-		s.converse(ctx, conn, serve, ended, who.ExpiresAt)
+		conn.SetReadLimit(limit)
+		s.converse(ctx, &socket{conn: conn}, serve, hear, ended, who.ExpiresAt)
 	}
 }
 
 // converse runs the stream, and what ends it, until all of them have ended.
-func (s *server) converse(ctx context.Context, conn *websocket.Conn, serve stream, ended <-chan struct{}, expires time.Time) {
+func (s *server) converse(ctx context.Context, k *socket, serve stream, hear hearing, ended <-chan struct{}, expires time.Time) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var beside sync.WaitGroup
 	defer func() { // also after a panic
 		cancel(errPeerGone)
-		_ = conn.CloseNow()
+		_ = k.conn.CloseNow()
 		beside.Wait()
 	}()
-	beside.Go(func() { cancel(discard(conn)) }) //nolint:contextcheck // see discard
-	beside.Go(func() { cancel(s.watch(ctx, conn, ended, expires)) })
-	err := serve(ctx, &socket{conn: conn})
+	beside.Go(func() { cancel(k.listen(ctx, hear)) })
+	beside.Go(func() { cancel(s.watch(ctx, k, ended, expires)) })
+	err := serve(ctx, k)
 	cancel(err) // the first cause stays
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errPeerGone) {
@@ -122,21 +171,25 @@ func (s *server) converse(ctx context.Context, conn *websocket.Conn, serve strea
 	if code == websocket.StatusInternalError {
 		s.log.Warn("a socket failed", zap.String("user", callerOf(ctx).Username), logging.Err(cause))
 	}
-	_ = conn.Close(code, reason) // at most 5 seconds for the peer's answer
+	_ = k.conn.Close(code, reason) // at most 5 seconds for the peer's answer
 }
 
-// discard reads and forgets what the peer sends: pongs and its own closing
-// come that way, too.
-func discard(conn *websocket.Conn) error {
+// listen reads what the peer sends: pongs and its own closing come that way,
+// too. It reads on when ctx has ended, for the peer's answer to our closing.
+func (k *socket) listen(ctx context.Context, hear hearing) error {
 	for {
-		if _, _, err := conn.Read(context.Background()); err != nil {
+		kind, message, err := k.conn.Read(context.WithoutCancel(ctx))
+		if err != nil {
 			return errors.Join(errPeerGone, err)
+		}
+		if err := hear(ctx, kind, message); err != nil {
+			return err
 		}
 	}
 }
 
 // watch pings the peer, and says why the socket is to end.
-func (s *server) watch(ctx context.Context, conn *websocket.Conn, ended <-chan struct{}, expires time.Time) error {
+func (s *server) watch(ctx context.Context, k *socket, ended <-chan struct{}, expires time.Time) error {
 	var expired <-chan time.Time // never, for a token that doesn't
 	if !expires.IsZero() {
 		timer := time.NewTimer(time.Until(expires))
@@ -159,7 +212,9 @@ func (s *server) watch(ctx context.Context, conn *websocket.Conn, ended <-chan s
 			if !s.stillCounts(ctx) {
 				return errSessionEnded
 			}
-			if err := ping(ctx, conn, min(cmp.Or(s.PingEvery, pingEvery), socketPatience)); err != nil {
+			// A slow peer that is still being sent to hasn't come to the ping yet.
+			before := k.sent.Load()
+			if err := ping(ctx, k.conn, min(cmp.Or(s.PingEvery, pingEvery), socketPatience)); err != nil && (k.sent.Load() == before || ctx.Err() != nil) {
 				return errors.Join(errPeerGone, err)
 			}
 		}
@@ -188,6 +243,8 @@ func farewell(cause error) (code websocket.StatusCode, reason string) {
 	switch {
 	case errors.Is(cause, errSessionEnded), errors.Is(cause, errTokenExpired):
 		return websocket.StatusPolicyViolation, cause.Error()
+	case errors.Is(cause, errTakenOver):
+		return statusTakenOver, cause.Error()
 	case errors.Is(cause, errStopping):
 		return websocket.StatusGoingAway, cause.Error()
 	case errors.Is(cause, context.Canceled): // there is nothing more to say

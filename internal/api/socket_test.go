@@ -114,6 +114,16 @@ func TestTheEventsBeginWithWhatTheListOfContainersGives(t *testing.T) {
 	if got["type"] != "snapshot" || got["seq"] != float64(1) {
 		t.Errorf("got %v", got)
 	}
+	live := map[string]any{
+		"operations": []any{}, "engine": map[string]any{"reachable": true},
+		"scan": map[string]any{"running": false, "done": 0.0, "total": 0.0, "scannedAt": "2026-01-02T00:00:00Z"},
+	}
+	for name, want := range live {
+		if diff := cmp.Diff(want, got[name]); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		delete(got, name)
+	}
 	delete(got, "type")
 	delete(got, "seq")
 	if diff := cmp.Diff(w.do("GET", "/api/containers", bearer("viewer")).json, any(got)); diff != "" {

@@ -29,6 +29,7 @@ type parts struct {
 	scanner  *scanner.Scanner
 	updater  *updater.Updater
 	operator operator
+	changes  changes // of operations
 }
 
 // assemble builds the parts on an open store, which they close at the end. A
@@ -51,6 +52,7 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 	}
 	updates := updater.Dependencies{
 		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Self: self, Logger: log,
+		Changed: p.changes.tell,
 	}
 	if compose, err := composecli.New(environ); err == nil {
 		updates.Compose = compose

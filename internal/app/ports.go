@@ -105,10 +105,37 @@ func (p ports) Act(ctx context.Context, id string, action api.Action) error {
 		err = p.engine.Stop(ctx, id, nil)
 	case api.Restart:
 		err = p.engine.Restart(ctx, id, nil)
+	case api.Pause:
+		if p.updater.Own(id) {
+			return &api.ConflictError{Reason: "This is Watch Docker itself, which could not let itself go on again."}
+		}
+		err = p.engine.Pause(ctx, id)
+	case api.Unpause:
+		err = p.engine.Unpause(ctx, id)
 	default:
 		err = fmt.Errorf("unknown action %q", action)
 	}
 	return ported(err, api.ErrUnknownContainer)
+}
+
+// Kill implements api.Engine.
+func (p ports) Kill(ctx context.Context, id, signal string) error {
+	release, err := p.hold(id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return ported(p.engine.Kill(ctx, id, signal), api.ErrUnknownContainer)
+}
+
+// Rename implements api.Engine.
+func (p ports) Rename(ctx context.Context, id, name string) error {
+	release, err := p.hold(id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return ported(p.engine.Rename(ctx, id, name), api.ErrUnknownContainer)
 }
 
 // Remove implements api.Engine.
@@ -208,7 +235,7 @@ func ported(err, unknown error) error {
 		return fmt.Errorf("%w: %w", unknown, err)
 	case errors.Is(err, dockercli.ErrUnavailable):
 		return fmt.Errorf("%w: %w", api.ErrEngineUnavailable, err)
-	case errors.Is(err, dockercli.ErrConflict):
+	case errors.Is(err, dockercli.ErrConflict), errors.Is(err, dockercli.ErrRefused):
 		return &api.ConflictError{Reason: err.Error()}
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
 const kindScan = "scan"
@@ -27,8 +28,12 @@ type scanJob struct {
 	options scanner.Options
 	done    chan struct{}
 
-	mu sync.Mutex
-	op store.Operation
+	changed func(operationID string)
+
+	mu  sync.Mutex
+	op  store.Operation
+	by  string             // who called it off
+	end context.CancelFunc // of the scan that runs
 }
 
 func newScans(p *parts) *scans { return &scans{parts: p, asked: make(chan *scanJob, 1)} }
@@ -49,7 +54,7 @@ func (s *scans) StartScan(ctx context.Context, r api.ScanRequest) (store.Operati
 	}
 	now := time.Now().UTC()
 	j := &scanJob{
-		options: scanner.Options{ContainerIDs: r.ContainerIDs, Fresh: r.Fresh}, done: make(chan struct{}),
+		options: scanner.Options{ContainerIDs: r.ContainerIDs, Fresh: r.Fresh}, done: make(chan struct{}), changed: s.changes.tell,
 		op: store.Operation{ID: store.NewID(now), Kind: kindScan, State: store.Running, CreatedAt: now, StartedAt: &now,
 			Actor: r.Actor, Steps: []store.Step{}},
 	}
@@ -57,6 +62,7 @@ func (s *scans) StartScan(ctx context.Context, r api.ScanRequest) (store.Operati
 		return store.Operation{}, err
 	}
 	s.current = j
+	s.changes.tell(j.op.ID)
 	s.asked <- j // has room: there is no other
 	return j.snapshot(), nil
 }
@@ -75,8 +81,11 @@ func (s *scans) Run(ctx context.Context) error {
 
 func (s *scans) make(ctx context.Context, j *scanJob) {
 	j.options.Progress = j.progress
-	_, err := s.scanner.Scan(ctx, j.options)
-	op := j.end(err)
+	scan, end := context.WithCancel(ctx)
+	defer end()
+	j.callable(end)
+	_, err := s.scanner.Scan(scan, j.options)
+	op := j.finish(err)
 	if err := s.store.SaveOperation(context.WithoutCancel(ctx), op); err != nil {
 		s.log.Warn("a scan could not be recorded", logging.Action(kindScan), logging.Err(err))
 	}
@@ -84,6 +93,7 @@ func (s *scans) make(ctx context.Context, j *scanJob) {
 	s.current = nil
 	s.mu.Unlock()
 	close(j.done)
+	s.changes.tell(op.ID)
 }
 
 // find gives the scan under way if it has this id.
@@ -102,13 +112,34 @@ func (j *scanJob) snapshot() store.Operation {
 	return j.op
 }
 
+// callable lets callOff end the scan that runs.
+func (j *scanJob) callable(end context.CancelFunc) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.end = end
+	if j.by != "" {
+		end()
+	}
+}
+
+// callOff ends the scan; what it has found so far counts for nothing.
+func (j *scanJob) callOff(actor string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.by = actor
+	if j.end != nil {
+		j.end()
+	}
+}
+
 func (j *scanJob) progress(done, total int) {
+	defer j.changed(j.op.ID)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.op.Progress = &store.Progress{Current: int64(done), Total: int64(total), Unit: "references"}
 }
 
-func (j *scanJob) end(err error) store.Operation {
+func (j *scanJob) finish(err error) store.Operation {
 	now := time.Now().UTC()
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -116,6 +147,10 @@ func (j *scanJob) end(err error) store.Operation {
 	if err != nil {
 		j.op.State = store.Failed
 		j.op.Error = &store.OperationError{Code: scanner.CodeEngine, Message: err.Error(), Logs: []string{}}
+	}
+	if err != nil && j.by != "" {
+		j.op.State = store.Cancelled
+		j.op.Error = &store.OperationError{Code: updater.CodeCancelled, Message: "Cancelled by " + j.by + ".", Logs: []string{}}
 	}
 	return j.op
 }

@@ -19,13 +19,16 @@ import (
 	"github.com/watch-docker/watch-docker/internal/audit"
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/config"
+	"github.com/watch-docker/watch-docker/internal/containerlog"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/scheduler"
+	"github.com/watch-docker/watch-docker/internal/shell"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
 	"github.com/watch-docker/watch-docker/internal/webui"
+	"github.com/watch-docker/watch-docker/internal/wsstream"
 )
 
 const (
@@ -57,10 +60,14 @@ type Server struct {
 	required atomic.Bool // twofa.required
 	interval *scheduler.Interval
 	asked    *scans
+	logs     *containerlog.Service
 	cron     *scheduler.Cron
 	initial  bool
 	closing  chan struct{} // closed when the end begins
 	sockets  sync.WaitGroup
+	hub      *wsstream.Hub
+	shells   *shell.Manager
+	environ  []string
 
 	connections atomic.Int64 // how often the engine's events have connected
 	missed      atomic.Bool  // the last scan failed because the engine didn't answer
@@ -95,7 +102,7 @@ func runServe(ctx context.Context, p Program, args []string) int {
 // network's own for an address that is taken. An engine that doesn't answer is
 // no error: it is tried again until it does.
 func NewServer(ctx context.Context, p Program, file string) (_ *Server, err error) {
-	s := &Server{closing: make(chan struct{})}
+	s := &Server{closing: make(chan struct{}), hub: wsstream.New(wsstream.Linger), environ: p.Environ}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -131,6 +138,7 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 	}
 	s.interval = scheduler.NewInterval(cfg.Scan.Interval, s.scan)
 	s.asked = newScans(s.parts)
+	s.logs = containerlog.New(s.engine, log)
 	s.cron = scheduler.NewCron(updateSchedule(cfg), cfg.Update.Location(), s.autoUpdate)
 	s.initial = cfg.Scan.InitialScanOnStart
 	s.watcher = config.NewWatcher(cfg, config.WatcherOptions{
@@ -172,9 +180,13 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 		return err
 	}
 	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
+	s.shells = shell.New(shell.Options{Logger: s.log})
 	handler, err := api.New(api.Dependencies{
+		Files: files{side}, SpoolFolder: cfg.StatePath,
+		Shells: s.shells, Terminals: terminals{parts: s.parts, environ: s.environ, enabled: func() bool { return s.watcher.Current().Shell.HostEnabled }},
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
-		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Page: page,
+		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Logs: logs{s.logs}, Page: page,
+		Live: side, Hub: s.hub,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
 		BaseURL: cfg.Server.BaseURL, CORSOrigins: cfg.Server.CORSOrigins, TrustedProxies: cfg.Server.TrustedProxies,
@@ -227,8 +239,14 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return s.watcher.Run(ctx) })
 	group.Go(func() error { return s.auth.Run(ctx) })
 	group.Go(func() error { return s.audit.Run(ctx) })
+	group.Go(func() error {
+		<-ctx.Done()
+		s.shells.Close() // a few seconds
+		return ctx.Err()
+	})
 	err = group.Wait()
 	s.sockets.Wait() // each takes 5 seconds at most, from the same moment on as the requests
+	s.hub.Close()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -308,6 +326,7 @@ func serveHTTP(ctx context.Context, server *http.Server, l net.Listener) error {
 
 // Close gives back what NewServer took; it also works on a half-built server.
 func (s *Server) Close() error {
+	s.hub.Close()
 	var errs []error
 	for _, l := range []net.Listener{s.listener, s.commands} {
 		if l == nil {
@@ -331,6 +350,7 @@ func (s *Server) Close() error {
 func (s *Server) Watch(ctx context.Context, on func(dockercli.Event)) error {
 	return s.engine.Watch(ctx, func(e dockercli.Event) {
 		on(e)
+		s.logs.Note(e)
 		if e.Kind == dockercli.Connected {
 			s.connections.Add(1)
 			s.makeUp()

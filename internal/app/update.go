@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/watch-docker/watch-docker/internal/api"
 	"github.com/watch-docker/watch-docker/internal/audit"
@@ -254,9 +255,30 @@ func (v *stepView) operation(op store.Operation) {
 		_, _ = fmt.Fprintln(v.progress.w, line)
 	}
 	if p := op.Progress; p != nil && v.progress.live {
-		_, _ = fmt.Fprintf(v.progress.w, "\r\x1b[K%s: %s %.1f of %.1f MB", op.Target, p.Text, float64(p.Current)/1e6, float64(p.Total)/1e6)
+		_, _ = fmt.Fprintf(v.progress.w, "\r\x1b[K%s: %s", op.Target, pulled(*p))
 		v.progress.shown = true
 	}
+}
+
+// pulled says in a few words how far a pull is.
+func pulled(p store.Progress) string {
+	text := fmt.Sprintf("%s %.1f of %.1f MB", p.Text, float64(p.Current)/1e6, float64(p.Total)/1e6)
+	if p.Rate > 0 {
+		text += fmt.Sprintf(", %.1f MB/s", float64(p.Rate)/1e6)
+	}
+	if p.SecondsLeft != nil {
+		text += fmt.Sprintf(", %s left", time.Duration(*p.SecondsLeft)*time.Second)
+	}
+	done := 0
+	for _, l := range p.Layers {
+		if l.State == "done" || l.State == "exists" {
+			done++
+		}
+	}
+	if len(p.Layers) > 0 {
+		text += fmt.Sprintf(", %d of %d layers", done, len(p.Layers))
+	}
+	return text
 }
 
 func (v *stepView) clear() { v.progress.clear() }

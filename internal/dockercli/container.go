@@ -41,11 +41,16 @@ type Port struct {
 	Protocol string // "tcp", "udp", "sctp"
 }
 
-// Containers lists all containers, stopped ones too: one request.
-func (c *Client) Containers(ctx context.Context) ([]Container, error) {
+// Containers lists all containers, stopped ones too, or those with these ids:
+// one request.
+func (c *Client) Containers(ctx context.Context, ids ...string) ([]Container, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	list, err := c.sdk().ContainerList(ctx, client.ContainerListOptions{All: true})
+	options := client.ContainerListOptions{All: true}
+	if len(ids) > 0 {
+		options.Filters = client.Filters{}.Add("id", ids...)
+	}
+	list, err := c.sdk().ContainerList(ctx, options)
 	if err != nil {
 		return nil, c.wrap("list containers", err)
 	}

@@ -19,6 +19,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: a name or port is taken, or the container's or image's state or use doesn't allow it.
 	ErrConflict = errors.New("conflict")
+	// ErrRefused: the engine doesn't understand what is asked: a signal that there isn't, a name that isn't allowed.
+	ErrRefused = errors.New("refused")
 	// ErrNoSpace: the engine's disk is full.
 	ErrNoSpace = errors.New("no space left on the engine's disk")
 	// ErrUnauthorized: the registry wants other credentials than were given.
@@ -46,6 +48,8 @@ func (c *Client) wrap(doing string, err error) error {
 		return fmt.Errorf("%s: %w: %w", doing, ErrNoSpace, err)
 	case errdefs.IsConflict(err), isPortTaken(err):
 		return fmt.Errorf("%s: %w: %w", doing, ErrConflict, err)
+	case errdefs.IsInvalidArgument(err):
+		return fmt.Errorf("%s: %w: %w", doing, ErrRefused, err)
 	case client.IsErrConnectionFailed(err), isTransport(err):
 		return fmt.Errorf("%s: %w at %s: %s; see that it runs and that this user may open it, or name another with docker.host (DOCKER_HOST)",
 			doing, ErrUnavailable, c.host, reason(err))

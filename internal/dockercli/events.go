@@ -44,7 +44,8 @@ const (
 // is the only error it returns. When the engine goes away it keeps trying,
 // with growing pauses, and says Connected when it is back.
 func (c *Client) Watch(ctx context.Context, on func(Event)) error {
-	filters := containerFilters().Add("type", "image").Add("event", "pull", "tag", "untag", "delete", "load", "import")
+	// "stop" comes after "die", when the engine's list knows it as well.
+	filters := containerFilters().Add("type", "image").Add("event", "stop", "pull", "tag", "untag", "delete", "load", "import")
 	return c.watch(ctx, filters, on)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +74,7 @@ func (c *Client) Exec(ctx context.Context, id string, o ExecOptions) (ExecResult
 	res := ExecResult{ExitCode: code}
 	if limited.Err() != nil {
 		err = context.Cause(limited)
-		res.Left = c.end(context.WithoutCancel(ctx), id, o.User, mark, p)
+		res.Left = c.end(context.WithoutCancel(ctx), id, p, ending{user: o.User, mark: mark, signal: "TERM"})
 	}
 	res.Output, res.Cut = p.close()
 	res.Took = time.Since(began)
@@ -202,9 +203,18 @@ const (
 	endTimeout = 6 * time.Second
 )
 
+// ending says how to end a command.
+type ending struct {
+	shell  []string // that runs the script; nil: /bin/sh
+	user   string   // whose processes they are
+	mark   string   // what they have in their environment
+	known  string   // those that are known
+	signal string   // the first, or several
+}
+
 // end ends a command with all that it has started, and reports whether
 // something may be left of it.
-func (c *Client) end(ctx context.Context, id, user, mark string, p *process) (left bool) {
+func (c *Client) end(ctx context.Context, id string, p *process, e ending) (left bool) {
 	if p == nil {
 		return false // it never began
 	}
@@ -212,9 +222,9 @@ func (c *Client) end(ctx context.Context, id, user, mark string, p *process) (le
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	signal, known, met := "TERM", "", false
+	met := false
 	for began := time.Now(); ; {
-		some, alive, err := c.signal(ctx, id, user, signal, mark, known)
+		some, alive, err := c.signal(ctx, id, e)
 		met = met || some
 		switch {
 		case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
@@ -225,10 +235,14 @@ func (c *Client) end(ctx context.Context, id, user, mark string, p *process) (le
 		case alive == "":
 			return !met && c.runsOn(ctx, p)
 		}
-		known = alive
-		switch signal = "0"; { // from now on it is only looked at
+		e.known = alive
+		switch { // until the grace is over, it is only looked at
+		case e.signal == "KILL":
+			e.user = "0" // somebody else's by now; root may end them, but may not see what marks they have
 		case time.Since(began) >= endGrace:
-			signal = "KILL"
+			e.signal = "KILL"
+		default:
+			e.signal = "0"
 		}
 		select {
 		case <-ctx.Done():
@@ -250,8 +264,8 @@ func (c *Client) runsOn(ctx context.Context, p *process) bool {
 	return ctx.Err() != nil && err != nil
 }
 
-// signaller is a script for any /bin/sh, without other programs: it sends a
-// signal ($0) to all processes that have the mark ($1) in their environment, to
+// signaller is a script for any /bin/sh, without other programs: it sends
+// signals ($0) to all processes that have the mark ($1) in their environment, to
 // those known from before ($2), to their sessions and to their children. It looks
 // again for a moment, and prints those that were met, and those that are left.
 const signaller = `
@@ -284,7 +298,7 @@ while [ "$looks" -lt 20 ]; do
 		case "$alive " in *" $pid "*) continue ;; esac
 		about "$pid" || continue
 		case $state in Z|X) continue ;; esac
-		kill "-$signal" "$pid" 2>/dev/null
+		for one in $signal; do kill "-$one" "$pid" 2>/dev/null; done
 		alive="$alive $pid"
 	done
 	[ -n "$alive" ] || break
@@ -297,9 +311,13 @@ echo "alive:$alive"
 
 // signal runs the signaller as the user whose processes are meant, and gives
 // the processes that are left, and whether there were any.
-func (c *Client) signal(ctx context.Context, id, user, signal, mark, known string) (met bool, alive string, err error) {
+func (c *Client) signal(ctx context.Context, id string, e ending) (met bool, alive string, err error) {
+	shell := e.shell
+	if shell == nil {
+		shell = []string{"/bin/sh"}
+	}
 	p, err := c.launch(ctx, id, client.ExecCreateOptions{
-		Cmd: []string{"/bin/sh", "-c", signaller, signal, mark, known}, User: user, AttachStdout: true, AttachStderr: true,
+		Cmd: append(slices.Clone(shell), "-c", signaller, e.signal, e.mark, e.known), User: e.user, AttachStdout: true, AttachStderr: true,
 	})
 	if err != nil {
 		p.close()

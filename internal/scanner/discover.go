@@ -45,6 +45,11 @@ func (s *Scanner) discover(ctx context.Context, includeStopped bool) ([]*subject
 		return nil, err
 	}
 	s.forgetGone(list)
+	return s.examine(ctx, list, includeStopped)
+}
+
+// examine is discover for these containers.
+func (s *Scanner) examine(ctx context.Context, list []dockercli.Container, includeStopped bool) ([]*subject, error) {
 	subjects := make([]*subject, len(list))
 	for i, c := range list {
 		subjects[i] = &subject{Container: c, configured: c.Image, considered: includeStopped || running(c.State)}

@@ -26,7 +26,7 @@ import (
 
 // Engine is what a scan needs of the Docker engine; see dockercli.Client.
 type Engine interface {
-	Containers(ctx context.Context) ([]dockercli.Container, error)
+	Containers(ctx context.Context, ids ...string) ([]dockercli.Container, error)
 	ConfiguredImage(ctx context.Context, containerID string) (string, error)
 	Image(ctx context.Context, id string) (dockercli.Image, error)
 	ImageTags(ctx context.Context) (map[string]dockercli.Local, error)
@@ -60,19 +60,26 @@ type Scanner struct {
 	dirty    chan struct{} // somebody wants a Refresh from Follow
 	scanning sync.Mutex    // one scan at a time
 	listing  sync.Mutex    // one discovery is judged and published at a time
+	subjects []*subject    // of the latest result; listing guards it
 
 	mu        sync.Mutex // guards what follows
 	settings  Settings
 	answers   map[string]*answer             // by reference, of the latest scan that asked
 	startedAt map[string]time.Time           // by container id, told by events
 	endedAt   map[string]time.Time           // … of late, and not started since
+	touched   map[string]bool                // … whose events Follow hasn't looked into yet
+	unsure    bool                           // … and it isn't known which others have changed
 	bad       map[[2]string]store.BadRelease // by container's name and digest
 	kept      map[string][]store.Kept        // by container's name, newest first
 	firstSeen map[[2]string]time.Time        // of releases, by reference and digest
 	scannedAt time.Time
 	following bool // events keep the cache honest
+	listed    bool // … and the engine has been listed since they do
+	returns   int  // how often that has become true
 	listings  int  // how many discoveries have been published
 	latest    Result
+	scan      Scanning
+	changed   chan struct{} // closed, and made anew, when what Live gives changes
 }
 
 // New reads what earlier scans have learned from the store.
@@ -91,9 +98,9 @@ func New(ctx context.Context, d Dependencies) (*Scanner, error) {
 		engine: d.Engine, store: d.Store, now: d.Now, settings: d.Settings,
 		log:     d.Logger.With(logging.Component("scanner")),
 		digests: newDigestSet(known), dirty: make(chan struct{}, 1),
-		answers: map[string]*answer{}, startedAt: map[string]time.Time{}, endedAt: map[string]time.Time{},
+		answers: map[string]*answer{}, startedAt: map[string]time.Time{}, endedAt: map[string]time.Time{}, touched: map[string]bool{},
 		bad: map[[2]string]store.BadRelease{}, firstSeen: map[[2]string]time.Time{},
-		latest: Result{Containers: []ContainerStatus{}},
+		latest: Result{Containers: []ContainerStatus{}}, changed: make(chan struct{}),
 	}, nil
 }
 
@@ -108,6 +115,14 @@ func (s *Scanner) Apply(settings Settings) {
 
 // stir has Follow refresh the result, once for any number of calls before it does.
 func (s *Scanner) stir() {
+	s.mu.Lock()
+	s.unsure = true
+	s.mu.Unlock()
+	s.wake()
+}
+
+// wake has Follow look into what has changed.
+func (s *Scanner) wake() {
 	select {
 	case s.dirty <- struct{}{}:
 	default:
@@ -136,6 +151,8 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	s.scanning.Lock()
 	defer s.scanning.Unlock()
 	began := s.now()
+	s.scanningIs(Scanning{Running: true})
+	defer s.scanningIs(Scanning{})
 	settings, listings := s.begin()
 	s.readQuarantine(ctx)
 	s.readKept(ctx)
@@ -147,7 +164,12 @@ func (s *Scanner) Scan(ctx context.Context, o Options) (Result, error) {
 	if o.Fresh {
 		settings.Registry.Forget(references(asked)...)
 	}
-	answers, err := s.ask(ctx, settings.Registry, asked, o.Progress)
+	answers, err := s.ask(ctx, settings.Registry, asked, func(done, total int) {
+		s.scanningIs(Scanning{Running: true, Done: done, Total: total})
+		if o.Progress != nil {
+			o.Progress(done, total)
+		}
+	})
 	if err != nil {
 		return Result{}, err
 	}
@@ -232,6 +254,7 @@ func (s *Scanner) conclude(ctx context.Context, subjects []*subject, listings in
 // publish judges the subjects and makes the outcome the latest result.
 func (s *Scanner) publish(ctx context.Context, subjects []*subject) Result {
 	s.readQuarantine(ctx)
+	s.subjects = subjects
 	s.mu.Lock()
 	answers, rules, at := s.answers, s.settings.Rules, s.scannedAt
 	s.mu.Unlock()
@@ -245,6 +268,10 @@ func (s *Scanner) publish(ctx context.Context, subjects []*subject) Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.latest, s.listings = result, s.listings+1
+	if s.following && !s.listed {
+		s.listed, s.returns = true, s.returns+1
+	}
+	s.tell()
 	return result
 }
 

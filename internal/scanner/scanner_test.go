@@ -107,7 +107,10 @@ type fakeEngine struct {
 	refs   map[string]string
 }
 
-func (e *fakeEngine) Containers(context.Context) ([]dockercli.Container, error) { return e.list, nil }
+func (e *fakeEngine) Containers(context.Context, ...string) ([]dockercli.Container, error) {
+	return e.list, nil
+}
+
 func (e *fakeEngine) ConfiguredImage(_ context.Context, id string) (string, error) {
 	return e.refs[id], nil
 }

@@ -78,6 +78,18 @@ type Progress struct {
 	Total   int64  `json:"total"`
 	Unit    string `json:"unit"`
 	Text    string `json:"text"`
+	// What follows is of pulls alone.
+	Rate        int64   `json:"rate,omitempty"`        // units a second, of late
+	SecondsLeft *int64  `json:"secondsLeft,omitempty"` // of the download, at that rate
+	Layers      []Layer `json:"layers,omitempty"`
+}
+
+// Layer is how far one layer of an image is.
+type Layer struct {
+	ID      string `json:"id"`    // the beginning of its digest
+	State   string `json:"state"` // waiting, downloading, downloaded, extracting, done, exists
+	Current int64  `json:"current"`
+	Total   int64  `json:"total"` // 0: not known
 }
 
 // OperationError is why an operation failed: a stable code, a sentence, and

@@ -56,6 +56,7 @@ const (
 	CodeUnhealthy       = "container_unhealthy"
 	CodeHealthTimeout   = "health_timeout"
 	CodeInterrupted     = "interrupted"
+	CodeCancelled       = "cancelled"
 	CodeEngine          = "engine_unavailable"
 	CodeStore           = "store_failed"
 	CodeRollback        = "rollback_failed"

@@ -90,10 +90,19 @@ type job struct {
 	down        time.Time // when the old container was told to stop
 	alone       bool      // nothing else runs beside it: it ends the program
 	claimed     bool      // its dependents are its own; the updater's mu guards it
+	changed     func(operationID string)
 
 	mu        sync.Mutex // guards what follows
 	operation store.Operation
 	plan      plan
+	calling   calling
+}
+
+// tell says that the operation has changed.
+func (j *job) tell() {
+	if j.changed != nil {
+		j.changed(j.operation.ID)
+	}
 }
 
 // reached reports whether a step has begun.
@@ -160,11 +169,13 @@ func (j *job) begin(ctx context.Context) error {
 	j.operation.State, j.operation.StartedAt = store.Running, &now
 	o := j.operation
 	j.mu.Unlock()
+	j.tell()
 	return j.store.SaveOperation(ctx, o)
 }
 
 func (j *job) finish(state store.OperationState, failure *store.OperationError) store.Operation {
 	now := time.Now().UTC()
+	defer j.tell()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.operation.State, j.operation.FinishedAt, j.operation.Error, j.operation.Progress = state, &now, failure, nil
@@ -241,6 +252,7 @@ func (j *job) interrupt(ctx context.Context) {
 var errInterrupted = errors.New("interrupted")
 
 func (j *job) push(name string) (int, store.Step) {
+	defer j.tell()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	step := store.Step{Name: name, State: store.StepRunning, StartedAt: time.Now().UTC()}
@@ -250,6 +262,7 @@ func (j *job) push(name string) (int, store.Step) {
 
 func (j *job) close(n int, detail string, err error) store.Step {
 	now := time.Now().UTC()
+	defer j.tell()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	step := &j.operation.Steps[n]
@@ -262,6 +275,7 @@ func (j *job) close(n int, detail string, err error) store.Step {
 }
 
 func (j *job) progress(p store.Progress) {
+	defer j.tell()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.operation.Progress = &p
@@ -269,6 +283,7 @@ func (j *job) progress(p store.Progress) {
 
 // up notes that a container runs again: the new one, or the old one after all.
 func (j *job) up() {
+	defer j.tell()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.down.IsZero() {
@@ -281,6 +296,7 @@ func (j *job) arrived(digest string) {
 	if digest == "" {
 		return
 	}
+	defer j.tell()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.operation.ToDigest = digest

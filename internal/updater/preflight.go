@@ -192,9 +192,7 @@ func (u *Updater) fetch(ctx context.Context, j *job, ref string) (string, error)
 	}
 	res, err := u.engine.Pull(ctx, ref, dockercli.PullOptions{
 		Auth: auth, Platform: platform,
-		Progress: func(p dockercli.PullProgress) {
-			j.progress(store.Progress{Current: p.Current, Total: p.Total, Unit: "bytes", Text: p.Phase})
-		},
+		Progress: new(meter).of(j),
 	})
 	switch {
 	case errors.Is(err, dockercli.ErrUnauthorized):

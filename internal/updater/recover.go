@@ -35,7 +35,7 @@ func (u *Updater) Recover(ctx context.Context) error {
 }
 
 func (u *Updater) recover(ctx context.Context, o store.Operation) error {
-	j := &job{store: u.store, operation: o, done: make(chan struct{})}
+	j := &job{store: u.store, operation: o, done: make(chan struct{}), changed: u.changedOperation, calling: calling{late: true}}
 	if len(o.Plan) > 0 {
 		if err := json.Unmarshal(o.Plan, &j.plan); err != nil {
 			u.end(ctx, j, store.Failed, failure(CodeStore, fmt.Errorf("read its plan: %w", err)))

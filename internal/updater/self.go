@@ -332,6 +332,7 @@ func (j *job) adopt(ctx context.Context, steps []store.Step, downtimeMs int64) {
 	j.operation.Steps = append(slices.Clone(j.operation.Steps[:n]), steps...)
 	j.operation.DowntimeMs = downtimeMs
 	j.mu.Unlock()
+	j.tell()
 	for i, s := range steps {
 		_ = j.store.SaveStep(context.WithoutCancel(ctx), j.operation.ID, n+i, s) // for the reader alone
 	}

@@ -44,10 +44,16 @@ func (u *Updater) sequence(soft, hard context.Context, j *job) (store.OperationS
 		return store.Succeeded, nil // what the tag names now is what runs
 	}
 	if j.alone {
+		if !j.commit() {
+			return u.undo(hard, j, store.Cancelled, errCalledOff())
+		}
 		return u.replaceItself(soft, hard, j)
 	}
 	if err := j.step(hard, stepCreate, func(ctx context.Context) (string, error) { return u.create(ctx, j) }); err != nil {
 		return u.undo(hard, j, store.Failed, err)
+	}
+	if !j.commit() {
+		return u.undo(hard, j, store.Cancelled, errCalledOff())
 	}
 	if state, err := u.preUpdate(soft, j); err != nil {
 		return u.undo(hard, j, state, err)

@@ -53,7 +53,10 @@ type Dependencies struct {
 	Self        Self     // zero: that container can't be replaced
 	Guest       *Guest   // nil but in a helper
 	Compose     Compose  // nil: there is none
-	Logger      *zap.Logger
+	// Changed is told the id of an operation that has changed. It must not
+	// call the updater; nil: nobody wants to know.
+	Changed func(operationID string)
+	Logger  *zap.Logger
 }
 
 // Compose is the `docker compose` command line.
@@ -103,6 +106,8 @@ type Updater struct {
 	log         *zap.Logger
 	wake        chan struct{}
 
+	changedOperation func(operationID string) // nil: see Dependencies.Changed
+
 	mu       sync.Mutex // guards what follows
 	settings Settings
 	pending  []*job
@@ -124,7 +129,7 @@ func New(d Dependencies) *Updater {
 		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, self: d.Self, guest: d.Guest, compose: d.Compose,
 		log:  d.Logger.With(logging.Component("updater")),
 		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
-		unsaved: map[string]store.Operation{}, changed: make(chan struct{}),
+		unsaved: map[string]store.Operation{}, changed: make(chan struct{}), changedOperation: d.Changed,
 	}
 }
 
@@ -146,13 +151,14 @@ func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error
 	if j := u.of(r.ContainerID); j != nil {
 		return j.snapshot(), nil
 	}
-	j := &job{request: r, done: make(chan struct{}), store: u.store, operation: r.Operation(), alone: u.Own(r.ContainerID)}
+	j := &job{request: r, done: make(chan struct{}), store: u.store, operation: r.Operation(), alone: u.Own(r.ContainerID), changed: u.changedOperation}
 	j.operation.ID = store.NewID(j.operation.CreatedAt)
 	if err := u.store.SaveOperation(ctx, j.operation); err != nil {
 		return store.Operation{}, err
 	}
 	u.jobs[j.operation.ID] = j
 	u.pending = append(u.pending, j)
+	j.tell()
 	u.stir()
 	return j.snapshot(), nil
 }
@@ -417,13 +423,16 @@ func (u *Updater) stir() {
 func (u *Updater) work(ctx context.Context, j *job) {
 	hard, cancel := withGrace(ctx, grace)
 	defer cancel()
+	soft, callOff := context.WithCancel(ctx)
+	defer callOff()
+	j.callable(callOff)
 	keep := context.WithoutCancel(ctx)
 	if err := errors.Join(u.saveOutcomes(keep), j.begin(keep)); err != nil {
 		u.end(keep, j, store.Failed, failure(CodeStore, err))
 		return
 	}
 	u.log.Info("begins", logging.Action(j.operation.Kind), logging.Container(j.request.Name), logging.Image(j.request.Image), logging.Digest(j.request.Digest))
-	state, err := u.sequence(ctx, hard, j)
+	state, err := u.sequence(soft, hard, j)
 	u.conclude(keep, j, state, err)
 }
 
@@ -433,6 +442,8 @@ func (u *Updater) conclude(ctx context.Context, j *job, state store.OperationSta
 	case errors.Is(err, errLeft):
 		u.log.Warn("left to recovery", logging.Action(KindUpdate), logging.Container(j.request.Name))
 		return
+	case err != nil && state == store.Cancelled:
+		u.end(ctx, j, state, j.calledOff(asFailure(err)))
 	case err != nil:
 		u.end(ctx, j, state, asFailure(err))
 	default:

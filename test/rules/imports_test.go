@@ -20,19 +20,22 @@ const module = "github.com/watch-docker/watch-docker/"
 func may() map[string][]string {
 	leaf := []string{"image", "logging"}
 	return map[string][]string{
-		"config":    {"logging"},
-		"policy":    {"image"},
-		"store":     {"logging"},
-		"dockercli": leaf,
-		"registry":  leaf,
-		"scheduler": {"logging"},
-		"preview":   {"image"},
-		"scanner":   {"dockercli", "registry", "policy", "store", "image", "logging"},
-		"audit":     {"store", "logging"},
-		"auth":      {"store", "logging"},
-		"twofa":     {"store", "logging"},
-		"updater":   {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":       {"audit", "auth", "twofa", "scanner", "policy", "preview", "store", "image", "logging"},
+		"config":       {"logging"},
+		"policy":       {"image"},
+		"store":        {"logging"},
+		"dockercli":    leaf,
+		"registry":     leaf,
+		"scheduler":    {"logging"},
+		"preview":      {"image"},
+		"scanner":      {"dockercli", "registry", "policy", "store", "image", "logging"},
+		"audit":        {"store", "logging"},
+		"auth":         {"store", "logging"},
+		"twofa":        {"store", "logging"},
+		"shell":        {"logging"},
+		"updater":      {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
+		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "shell", "store", "image", "logging", "wsstream"},
+		"wsstream":     {},
+		"containerlog": {"dockercli", "logging"},
 	}
 }
 
@@ -47,6 +50,7 @@ func only() map[string]string {
 		"github.com/spf13/viper":        "config",
 		"github.com/go-webauthn/":       "twofa",
 		"github.com/pquerna/otp":        "twofa",
+		"github.com/creack/pty":         "shell",
 	}
 }
 
