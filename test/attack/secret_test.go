@@ -39,7 +39,7 @@ func newSecretHouse(t *testing.T) *house {
 		},
 		Labels: map[string]string{"traefik.http.middlewares.auth.basicauth.users": p["a password in a label"], "backup.password": p["a password in a label"]},
 		Config: &container.Config{Cmd: []string{"--api-key=" + p["an option's value"], "--password", p["an option's next word"]}},
-	}, "CONFIG_PATH="+folder)
+	}, "CONFIG_PATH="+folder, "USER_NAME="+owner, "USER_PASSWORD="+password)
 }
 
 // live are secrets that come about while the program is used.
