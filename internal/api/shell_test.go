@@ -18,7 +18,7 @@ import (
 type terminals struct{ enabled bool }
 
 func (terminals) InContainer(_ context.Context, _ string, o api.ShellOptions) (shell.Terminal, error) {
-	return shell.Host(shell.HostOptions{Cmd: []string{"/bin/cat"}, Dir: "/", Cols: o.Cols, Rows: o.Rows, Environ: os.Environ()}) //nolint:contextcheck // it outlives the request
+	return shell.Host(shell.HostOptions{Cmd: []string{"/bin/cat"}, Dir: "/", Cols: o.Cols, Rows: o.Rows, Environ: os.Environ()})
 }
 
 func (t terminals) OnHost(ctx context.Context, o api.ShellOptions) (shell.Terminal, error) {

@@ -47,7 +47,7 @@ const oddName = "a b\nc'\"$x*"
 func TestFilesOfAContainerAreListed(t *testing.T) {
 	w, ref := simple(t)
 	id := w.docker("run", "-d", ref)
-	w.docker("exec", id, "sh", "-c", `mkdir -p /w/sub /w/.hid && cd /w && echo hello >file && touch -- -n "$1" && /bin/busybox chown 7:8 file && /bin/busybox chmod 4750 file &&
+	w.docker("exec", id, "sh", "-c", `umask 022; mkdir -p /w/sub /w/.hid && cd /w && echo hello >file && touch -- -n "$1" && /bin/busybox chown 7:8 file && /bin/busybox chmod 4750 file &&
 		/bin/busybox ln -s ../../../../etc/passwd up && /bin/busybox ln -s /nowhere dead && /bin/busybox ln -s /etc folder && /bin/busybox ln -s /proc/1/root out && /bin/busybox mkfifo pipe && echo x >sub/deep`, "sh", oddName)
 	want := map[string]string{
 		"sub": "drwxr-xr-x 0:0 ", ".hid": "drwxr-xr-x 0:0 ", "file": "urwxr-x--- 7:8 6 ", "-n": "-rw-r--r-- 0:0 0 ", oddName: "-rw-r--r-- 0:0 0 ",

@@ -77,8 +77,8 @@ func (m *Manager) Start(ctx context.Context, r Request) (*Shell, error) {
 	m.mu.Lock()
 	m.shells[s.id] = s
 	m.mu.Unlock()
-	go func() {
-		s.run() //nolint:contextcheck // it outlives the request
+	go func() { //nolint:contextcheck // it outlives the request
+		s.run()
 		if o := s.outcome; o.Why != WhyExit && o.Err != nil {
 			m.log.Warn("a shell could not be ended", zap.String("user", r.User), zap.String("shell", r.Label), logging.Err(o.Err))
 		}
