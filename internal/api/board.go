@@ -108,7 +108,7 @@ func (b *board) Run(ctx context.Context, publish func(wsstream.Message)) error {
 	}
 	now, changed := b.live.Live()
 	b.begin(now, unfinished)
-	say(b.snapshot())
+	publish(wsstream.Message{Begun: true})
 	tick, ticks := time.NewTimer(progressEvery), true
 	defer tick.Stop()
 	for {

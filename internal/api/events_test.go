@@ -323,3 +323,17 @@ func eventually(t *testing.T, what func() string) {
 		}
 	}
 }
+
+func TestWhatIsTooLateToCancelIsAConflict(t *testing.T) {
+	w := newWorld(t).signIn()
+	op, err := w.operation(t.Context(), "update", "web", "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.live.mu.Lock()
+	w.live.late = true
+	w.live.mu.Unlock()
+	w.as("POST", "/api/operations/"+op.ID+"/cancel").is(409, "too_late")
+	w.as("POST", "/api/operations/nothing/cancel").is(404, "operation_not_found")
+	w.as("POST", "/api/containers/web/rename", raw(`{"name":"web.wd-new"}`)).is(409, "conflict")
+}

@@ -25,6 +25,9 @@ var (
 type Message struct {
 	Body  any
 	Lines int // what is skipped with it, by a queue that drops; at least 1
+	// Begun is said by a Snapshotter: there is a snapshot from now on. It goes
+	// to those alone who wait for one.
+	Begun bool
 
 	// What follows is set by the hub.
 
@@ -47,7 +50,8 @@ type Source interface {
 // no lock of Snapshot's while it does: a subscriber may see a change again that
 // its snapshot has already, but none from before it.
 type Snapshotter interface {
-	// Snapshot isn't ok before there is a state; Run publishes the first itself.
+	// Snapshot isn't ok before there is a state; then Run publishes something,
+	// if only that it has begun.
 	Snapshot() (m Message, ok bool)
 }
 
@@ -107,7 +111,7 @@ func (h *Hub) Subscribe(ctx context.Context, key string, source Source, o Option
 	}
 	t := h.topics[key]
 	if t == nil {
-		t = h.start(key, source)
+		t = h.start(key, source) //nolint:contextcheck // a source outlives whoever came first
 	}
 	if t.idle != nil {
 		t.idle.Stop()
@@ -253,16 +257,18 @@ func (t *topic) end(err error) {
 	clear(t.subs)
 }
 
-// snapshot is the source's, in place of what is queued for s.
-func (s *Subscription) snapshot() (Message, bool) {
+// snapshot is the source's, in place of what is queued for s; open reports
+// whether there may be one yet.
+func (s *Subscription) snapshot() (m Message, ok, open bool) {
 	s.topic.mu.Lock() // nothing is published meanwhile
 	defer s.topic.mu.Unlock()
 	s.forget(s, false)
-	source, ok := snapshotter(s)
-	if !ok {
-		return Message{}, false
+	source, has := snapshotter(s)
+	if !has {
+		return Message{}, false, false
 	}
-	m, ok := source.Snapshot()
+	_, open = s.topic.subs[s]
+	m, ok = source.Snapshot()
 	m.Key = s.topic.key
-	return m, ok
+	return m, ok, open
 }

@@ -143,13 +143,22 @@ func TestWhoComesLateOrFallsBehindGetsASnapshot(t *testing.T) {
 		say(source, 1, 3)
 		late := hub.Subscribe(t.Context(), "k", stateful{source}, wsstream.Options{})
 		say(source, 4, 8)
-		want(t, read(quick.Queue), "1, 2, 3, 4, 5, 6, 7, 8")
+		want(t, read(quick.Queue), "snapshot 8")
 		want(t, read(slow.Queue), "snapshot 8")
 		want(t, read(late.Queue), "snapshot 8")
 		say(source, 9, 9)
+		source.say <- wsstream.Message{Begun: true}
+		synctest.Wait()
 		want(t, read(slow.Queue), "9")
 		want(t, read(late.Queue), "9")
-		if source.snapshotsMade != 4 {
+		say(source, 10, 15)
+		want(t, read(quick.Queue), "9, 10, 11, 12, 13, 14, 15")
+		want(t, read(slow.Queue), "snapshot 15")
+		waits := hub.Subscribe(t.Context(), "k", stateful{source}, wsstream.Options{})
+		source.say <- wsstream.Message{Begun: true}
+		synctest.Wait()
+		want(t, read(waits.Queue), "snapshot 15")
+		if source.snapshotsMade != 7 {
 			t.Errorf("%d snapshots", source.snapshotsMade)
 		}
 	})

@@ -66,8 +66,14 @@ func (q *Queue) Take() []Message {
 	q.mu.Unlock()
 	var out []Message
 	for _, s := range behind {
-		if m, ok := s.snapshot(); ok {
+		m, ok, open := s.snapshot()
+		switch {
+		case ok:
 			out = append(out, m)
+		case open: // what its source says next wakes the reader again
+			q.mu.Lock()
+			q.behind = append(q.behind, s)
+			q.mu.Unlock()
 		}
 	}
 	q.mu.Lock()
@@ -105,7 +111,10 @@ func (q *Queue) put(e entry) {
 	switch {
 	case e.m.Err != nil: // there is one for each subscription at most
 	case slices.Contains(q.behind, e.of):
-		return // its snapshot will have it
+		q.wake() // its snapshot will have it
+		return
+	case e.m.Begun:
+		return
 	case len(q.entries) >= q.size:
 		if e = q.overflow(e); e.of == nil {
 			return

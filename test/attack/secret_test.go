@@ -39,7 +39,7 @@ func newSecretHouse(t *testing.T) *house {
 		},
 		Labels: map[string]string{"traefik.http.middlewares.auth.basicauth.users": p["a password in a label"], "backup.password": p["a password in a label"]},
 		Config: &container.Config{Cmd: []string{"--api-key=" + p["an option's value"], "--password", p["an option's next word"]}},
-	}, "CONFIG_PATH="+folder)
+	}, "CONFIG_PATH="+folder, "USER_NAME="+owner, "USER_PASSWORD="+password)
 }
 
 // live are secrets that come about while the program is used.
@@ -89,7 +89,8 @@ func TestNoAnswerAndNoLineOfTheLogHasASecret(t *testing.T) {
 		"the container's change": h.owner.do("POST", h.ids.Replace("/api/containers/{id}/restart"), map[string]any{}).body,
 	}
 	for _, route := range h.owner.allRoutes() {
-		if path, isGet := strings.CutPrefix(route, "GET "); isGet && path != events {
+		// A log is what the container wrote, its secrets too: who may view, may read it.
+		if path, isGet := strings.CutPrefix(route, "GET "); isGet && !strings.HasSuffix(path, "/ws") && !strings.HasSuffix(path, "/logs") {
 			answers[route] = h.owner.do("GET", h.ids.Replace(path), nil).body
 		}
 	}

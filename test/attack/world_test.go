@@ -90,14 +90,52 @@ type world struct {
 	stop  func()
 }
 
-// newWorld starts a program with one administrator, the owner.
+// newWorld starts a program with one administrator, the owner. Making one costs
+// a hash and a new database: the first world does, the others begin with a copy.
 func newWorld(t testing.TB, env ...string) *world {
 	t.Helper()
-	return newEmptyWorld(t, append([]string{"USER_NAME=" + owner, "USER_PASSWORD=" + password}, env...)...)
+	database, err := furnished()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := unstarted(t, env...)
+	err = errors.Join(os.Mkdir(w.state, 0o700), os.WriteFile(filepath.Join(w.state, store.FileName), database, 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.begin()
+	return w
 }
+
+// furnished is the database of a program that has been started once.
+var furnished = sync.OnceValues(func() (database []byte, err error) { //nolint:gochecknoglobals // made once in the process
+	state, err := os.MkdirTemp("", "watch-docker-attack-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(state)
+	s, err := app.NewServer(context.Background(), app.Program{Stderr: &log{}, Environ: []string{
+		"DOCKER_HOST=unix://" + filepath.Join(state, "no.sock"), "STATE_PATH=" + state, "CONFIG_PATH=" + state, "WATCH_SERVER_ADDR=127.0.0.1:0",
+		"USER_NAME=" + owner, "USER_PASSWORD=" + password,
+	}}, "")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(state, store.FileName))
+})
 
 // newEmptyWorld starts a program without users.
 func newEmptyWorld(t testing.TB, env ...string) *world {
+	t.Helper()
+	w := unstarted(t, env...)
+	w.begin()
+	return w
+}
+
+func unstarted(t testing.TB, env ...string) *world {
 	t.Helper()
 	folder := t.TempDir()
 	w := &world{TB: t, state: filepath.Join(folder, "state"), log: &log{}}
@@ -105,14 +143,19 @@ func newEmptyWorld(t testing.TB, env ...string) *world {
 		"DOCKER_HOST=unix://" + filepath.Join(folder, "no.sock"), "STATE_PATH=" + w.state, "CONFIG_PATH=" + folder,
 		"WATCH_SERVER_ADDR=127.0.0.1:0", "WATCH_LOGGING_LEVEL=debug", "WATCH_LOGGING_FORMAT=json", "WATCH_SCAN_INTERVAL=24h",
 	}, env...)
+	return w
+}
+
+// begin starts the program until the test ends.
+func (w *world) begin() {
+	w.Helper()
 	w.start()
-	t.Cleanup(func() {
+	w.Cleanup(func() {
 		w.stop()
-		if t.Failed() && testing.Verbose() {
-			t.Log(w.log)
+		if w.Failed() && testing.Verbose() {
+			w.Log(w.log)
 		}
 	})
-	return w
 }
 
 func (w *world) start() {

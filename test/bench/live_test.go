@@ -82,7 +82,7 @@ type socket struct {
 }
 
 func (s *live) open(ctx context.Context, i int) (*socket, error) {
-	conn, _, err := websocket.Dial(ctx, "http://"+s.addr+"/api/events/ws", //nolint:bodyclose // it is the socket's
+	conn, _, err := websocket.Dial(ctx, "http://"+s.addr+"/api/events/ws",
 		&websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + s.tokens[i%len(s.tokens)]}}})
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (w *world) connects(b *testing.B) {
 				if err != nil {
 					return err
 				}
-				defer k.conn.CloseNow() //nolint:errcheck // it is closed already
+				defer k.conn.CloseNow()
 				if _, err := k.next(ctx); err != nil {
 					return err
 				}
@@ -351,7 +351,7 @@ func (w *world) stopToFrame(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer k.conn.CloseNow() //nolint:errcheck // the end of it
+	defer k.conn.CloseNow()
 	until := func(state string) time.Time {
 		for {
 			text, err := k.next(b.Context())

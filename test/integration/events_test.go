@@ -174,12 +174,12 @@ func (f *follower) same(t *testing.T, s *app.Server, token string) {
 	})
 }
 
-// expect asks and expects this status.
-func expect(t *testing.T, s *app.Server, token, method, path string, body any, status int) map[string]any {
+// post asks and expects this status.
+func post(t *testing.T, s *app.Server, token, path string, body any, status int) map[string]any {
 	t.Helper()
-	code, answer := ask(t, s, token, method, path, body)
+	code, answer := ask(t, s, token, "POST", path, body)
 	if code != status {
-		t.Fatalf("%s %s: %d %v, want %d", method, path, code, answer, status)
+		t.Fatalf("POST %s: %d %v, want %d", path, code, answer, status)
 	}
 	return answer
 }
@@ -203,26 +203,26 @@ func TestTheEventsTellOfAnUpdateAndOfWhatIsDoneByHand(t *testing.T) {
 	f, app := w.follow(s, token), w.bed.Name("app")
 	f.until(t, "snapshot", func(m frame) bool { return m.Type == "snapshot" && m.Engine.Reachable && len(m.Containers) > 0 })
 
-	expect(t, s, token, "POST", "/api/containers/"+app+"/pause", nil, 200)
+	post(t, s, token, "/api/containers/"+app+"/pause", nil, 200)
 	f.untilContainer(t, app, "paused")
-	expect(t, s, token, "POST", "/api/containers/"+app+"/unpause", nil, 200)
-	expect(t, s, token, "POST", "/api/containers/"+app+"/kill", map[string]string{"signal": "SIGNONSENSE"}, 409)
-	expect(t, s, token, "POST", "/api/containers/"+app+"/kill", map[string]string{"signal": "no signal"}, 422)
-	expect(t, s, token, "POST", "/api/containers/"+app+"/kill", map[string]string{"signal": "KILL"}, 200)
+	post(t, s, token, "/api/containers/"+app+"/unpause", nil, 200)
+	post(t, s, token, "/api/containers/"+app+"/kill", map[string]string{"signal": "SIGNONSENSE"}, 409)
+	post(t, s, token, "/api/containers/"+app+"/kill", map[string]string{"signal": "no signal"}, 422)
+	post(t, s, token, "/api/containers/"+app+"/kill", map[string]string{"signal": "KILL"}, 200)
 	f.untilContainer(t, app, "exited")
-	expect(t, s, token, "POST", "/api/containers/"+app+"/kill", map[string]string{}, 409)
-	expect(t, s, token, "POST", "/api/containers/"+app+"/rename", map[string]string{"name": w.bed.Name("app.wd-old")}, 409)
-	expect(t, s, token, "POST", "/api/containers/"+app+"/rename", map[string]string{"name": "../x"}, 422)
-	if a := expect(t, s, token, "POST", "/api/containers/"+app+"/rename", map[string]string{"name": w.bed.Name("web")}, 200); a["name"] != w.bed.Name("web") {
+	post(t, s, token, "/api/containers/"+app+"/kill", map[string]string{}, 409)
+	post(t, s, token, "/api/containers/"+app+"/rename", map[string]string{"name": w.bed.Name("app.wd-old")}, 409)
+	post(t, s, token, "/api/containers/"+app+"/rename", map[string]string{"name": "../x"}, 422)
+	if a := post(t, s, token, "/api/containers/"+app+"/rename", map[string]string{"name": w.bed.Name("web")}, 200); a["name"] != w.bed.Name("web") {
 		t.Errorf("renamed: %v", a)
 	}
 	web := w.bed.Name("web")
 	f.untilContainer(t, web, "exited")
-	expect(t, s, token, "POST", "/api/containers/"+web+"/start", nil, 200)
+	post(t, s, token, "/api/containers/"+web+"/start", nil, 200)
 	f.same(t, s, token)
 
 	w.release("app:latest", testbed.ImageOptions{Payload: noise(24 << 20)})
-	scan := expect(t, s, token, "POST", "/api/scan?fresh=true&wait=30s", map[string]string{}, 202)
+	scan := post(t, s, token, "/api/scan?fresh=true&wait=30s", map[string]string{}, 202)
 	f.until(t, "the scan's end", func(m frame) bool {
 		return m.Type == "operation" && m.Operation.ID == scan["id"] && m.Operation.State == store.Succeeded
 	})
@@ -230,7 +230,7 @@ func TestTheEventsTellOfAnUpdateAndOfWhatIsDoneByHand(t *testing.T) {
 	f.until(t, "the update that there is", func(m frame) bool {
 		return m.Type == "container" && m.Container.Name == web && m.Container.Status == scanner.UpdateAvailable
 	})
-	op := expect(t, s, token, "POST", "/api/containers/"+web+"/update?wait=1m", map[string]string{}, 202)
+	op := post(t, s, token, "/api/containers/"+web+"/update?wait=1m", map[string]string{}, 202)
 	if op["state"] != "succeeded" {
 		t.Fatalf("the update: %v", op)
 	}
@@ -252,8 +252,8 @@ func TestTheEventsTellOfAnUpdateAndOfWhatIsDoneByHand(t *testing.T) {
 		t.Errorf("%d frames in %v", len(frames), took)
 	}
 	f.same(t, s, token)
-	expect(t, s, token, "POST", "/api/operations/"+last.Operation.ID+"/cancel", nil, 409)
-	expect(t, s, token, "POST", "/api/operations/nothing/cancel", nil, 404)
+	post(t, s, token, "/api/operations/"+last.Operation.ID+"/cancel", nil, 409)
+	post(t, s, token, "/api/operations/nothing/cancel", nil, 404)
 }
 
 func TestAnEngineThatComesBackLeadsToAFreshSnapshot(t *testing.T) {
