@@ -158,7 +158,7 @@ func (s *server) downloadLog(ctx context.Context, in *downloadLogIn) (*huma.Stre
 	if err := s.Logs.Container(ctx, c.ID, c.Name, containerlog.Request{}, nowhere{}); err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
+	return &huma.StreamResponse{Body: func(hc huma.Context) { //nolint:contextcheck // it has its own
 		hc.SetHeader("Content-Type", "text/plain; charset=utf-8")
 		hc.SetHeader("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(c.Name) + ".log"}))
 		hc.SetStatus(http.StatusOK)

@@ -229,15 +229,15 @@ func (f *follower) again(ctx context.Context, pause time.Duration) (bool, error)
 	switch {
 	case err != nil:
 		return false, ctx.Err() // the list tells what has become of it
+	case state.StartedAt.After(f.since): // also if it has ended again since
+		return true, nil
 	case !state.Running && !f.stopped:
 		f.stopped = true
 		return false, f.say(Notice{Type: Stopped, ID: f.id})
 	case !state.Running:
 		return false, nil
-	case state.StartedAt.Equal(f.since): // the stream alone has ended
-		return true, wait(ctx, nil, pause)
 	}
-	return true, nil
+	return true, wait(ctx, nil, pause) // the stream alone has ended
 }
 
 // pick finds who is to be followed; none has no id.

@@ -106,7 +106,7 @@ func TestAnUpdateWhileFollowedGoesOnWithTheNewContainer(t *testing.T) {
 	loud := func(first string) testbed.ImageOptions {
 		return testbed.ImageOptions{Payload: first, Env: []string{"START=" + first}, Cmd: []string{"sh", "-c", "trap 'exit 0' TERM; " + counting}}
 	}
-	w.release("app:1", loud("0"))
+	w.release(loud("0"))
 	c := w.start("app", "", func(s *testbed.ContainerSpec) { s.Cmd = nil; always(s) })
 	k := w.follow(c, containerlog.Request{Tail: containerlog.All, Follow: true})
 	w.grows(k, 50)
@@ -138,7 +138,7 @@ func TestAnUpdateWhileFollowedGoesOnWithTheNewContainer(t *testing.T) {
 func TestAnUpdateThatIsRolledBackGoesOnWithTheOldContainer(t *testing.T) {
 	w := newWorld(t, testbed.AnyEngine)
 	up := w.updates()
-	w.release("app:1", testbed.ImageOptions{Payload: "one", Cmd: []string{"sh", "-c", "trap 'exit 0' TERM; " + counting}})
+	w.release(testbed.ImageOptions{Payload: "one", Cmd: []string{"sh", "-c", "trap 'exit 0' TERM; " + counting}})
 	c := w.start("app", "", func(s *testbed.ContainerSpec) { s.Cmd = nil; always(s) })
 	k := w.follow(c, containerlog.Request{Tail: containerlog.All, Follow: true})
 	w.grows(k, 50)

@@ -108,7 +108,7 @@ type Request struct {
 // kept reports whether the last lines are known only once all have been seen:
 // the engine's own tail counts before it filters.
 func (r Request) kept() bool {
-	return r.Match != nil || r.Tail >= 0 && !(r.Until.IsZero() && r.Before.IsZero())
+	return r.Match != nil || r.Tail >= 0 && (!r.Until.IsZero() || !r.Before.IsZero())
 }
 
 // Service reads logs.

@@ -46,13 +46,14 @@ func newWorld(t *testing.T, choice testbed.EngineChoice) *world {
 			t.Error(err)
 		}
 	})
-	w.image = w.release("app:1", testbed.ImageOptions{})
+	w.image = w.release(testbed.ImageOptions{})
 	return w
 }
 
 // release pushes an image and has the engine pull it.
-func (w *world) release(tag string, o testbed.ImageOptions) (ref string) {
+func (w *world) release(o testbed.ImageOptions) (ref string) {
 	w.Helper()
+	const tag = "app:1"
 	testbed.Must(w.reg.Push(w.Context(), tag, testbed.Must(testbed.Image(o))(w)))(w)
 	if err := w.bed.Pull(w.Context(), w.reg.Ref(tag)); err != nil {
 		w.Fatal(err)

@@ -49,8 +49,8 @@ type LogOptions struct {
 	Reach bool
 }
 
-// LogPosition is a place in a log: all messages before At, and the first Seen
-// of those with exactly this time, have been read. The zero value is the start.
+// LogPosition is a place in a log: the latest message that was read is of At,
+// and Seen of those with exactly this time have been. The zero value is the start.
 type LogPosition struct {
 	At   time.Time
 	Seen int
@@ -209,7 +209,7 @@ func (s *LogStream) readFrames(r *bufio.Reader) error {
 	var head [8]byte
 	for {
 		if _, err := io.ReadFull(r, head[:]); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
@@ -262,7 +262,7 @@ func (s *LogStream) frame(r *bufio.Reader, p *partialLine, size int) error {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -276,7 +276,7 @@ func (s *LogStream) readRaw(r *bufio.Reader) error {
 			_, _ = r.Peek(stampLength) // all of the time, if there is one
 		}
 		if _, err := r.Peek(1); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
@@ -344,8 +344,9 @@ func (s *LogStream) unread(t time.Time) bool {
 		return false
 	case t.Equal(s.pos.At):
 		s.pos.Seen++
-	default:
+	case t.After(s.pos.At):
 		s.pos = LogPosition{At: t, Seen: 1}
+	default: // the engine stamps the two streams one beside the other, and may write the later first
 	}
 	return true
 }

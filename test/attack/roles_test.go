@@ -42,7 +42,7 @@ func who() map[string]string {
 		"POST /api/containers/{id}/rename": "O", "POST /api/operations/{id}/cancel": "O",
 		"GET /api/containers/{id}/files": "O+", "PUT /api/containers/{id}/files": "O+", "DELETE /api/containers/{id}/files": "O+",
 		"GET /api/containers/{id}/logs": "V",
-		"GET " + events: "V", "GET /api/containers/{id}/logs/ws": "V", "GET /api/compose/logs/ws": "V", "GET /api/shell/ws": "O+",
+		"GET " + events:                 "V", "GET /api/containers/{id}/logs/ws": "V", "GET /api/compose/logs/ws": "V", "GET /api/shell/ws": "O+",
 	}
 }
 

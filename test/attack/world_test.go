@@ -128,9 +128,9 @@ var furnished = sync.OnceValues(func() (database []byte, err error) { //nolint:g
 })
 
 // newEmptyWorld starts a program without users.
-func newEmptyWorld(t testing.TB, env ...string) *world {
+func newEmptyWorld(t testing.TB) *world {
 	t.Helper()
-	w := unstarted(t, env...)
+	w := unstarted(t)
 	w.begin()
 	return w
 }
