@@ -14,7 +14,7 @@ import (
 // reaches waits until an operation has begun a step.
 func (w *world) reaches(id, step string) {
 	w.Helper()
-	testbed.Eventually(w, 30*time.Second, func() error {
+	testbed.Eventually(w, time.Minute, func() error {
 		op := must(w.up.Operation(w.Context(), id))(w)
 		if !slices.ContainsFunc(op.Steps, func(s store.Step) bool { return s.Name == step }) {
 			return errors.New("it hasn't come to " + step)
@@ -27,7 +27,7 @@ func (w *world) ended(id string) store.Operation {
 	w.Helper()
 	select {
 	case <-w.up.Done(id):
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		w.Fatal("it doesn't end")
 	}
 	return must(w.up.Operation(w.Context(), id))(w)
@@ -39,10 +39,14 @@ func TestAnOperationIsCancelledAsLongAsNothingIsChanged(t *testing.T) {
 	first, second := w.start("app:1", testbed.ContainerSpec{Name: "first"}), w.start("app:1", testbed.ContainerSpec{Name: "second"})
 	before := w.named(first.Name)
 	two := w.push("app:1", testbed.ImageOptions{Payload: "two"})
-	unblock := w.reg.Inject(testbed.Fault{Path: "/v2/app/blobs/*", Latency: 5 * time.Minute})
+	asked := make(chan struct{}, 100)
+	unblock := w.reg.Inject(testbed.Fault{Path: "/v2/app/blobs/*", Latency: 5 * time.Minute, Hook: func(testbed.Request) { asked <- struct{}{} }})
 	runs := must(w.up.Update(t.Context(), w.request(first, "app:1", two)))(t)
 	waits := must(w.up.Update(t.Context(), w.request(second, "app:1", two)))(t)
 	w.reaches(runs.ID, "pull")
+	// Not before: an engine whose pull is called off while it writes the
+	// manifest down keeps that one locked, and pulls it no more.
+	<-asked
 
 	for _, op := range []store.Operation{waits, runs} {
 		if err := w.up.Cancel(t.Context(), op.ID, "ann"); err != nil {

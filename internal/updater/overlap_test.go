@@ -40,15 +40,16 @@ func stepsOf(op store.Operation) string {
 // server answers with its payload; told to stop, it ends what it is at.
 func server(payload string) testbed.ImageOptions {
 	return testbed.ImageOptions{Payload: payload, Healthcheck: health("wget -q -O - http://127.0.0.1/payload"),
-		Cmd: []string{"sh", "-c", `httpd -f -p 80 -h / & trap 'kill $!; sleep 1; exit 0' TERM; while :; do wait; done`}}
+		Cmd: []string{"sh", "-c", `httpd -f -p 80 -h / & trap 'kill $!; sleep 2; exit 0' TERM; while :; do wait; done`}}
 }
 
 // asks a name for the payload again and again, at all addresses that it has
-// until one answers, as browsers and proxies do.
+// until one answers, as browsers and proxies do. Nobody tells a client whose
+// server's network has gone, so it waits for 10 seconds at most.
 const asks = `while :; do
 	got=
 	for ip in $(nslookup "$0" 127.0.0.11 | while read key value; do case "$key $value" in "Address: "*:53) ;; "Address: "*) echo "$value" ;; esac; done); do
-		got=$(wget -q -O - "http://$ip/payload" 2>/dev/null) && break
+		got=$(wget -q -T 10 -O - "http://$ip/payload" 2>/dev/null) && break
 	done
 	echo "answer ${got:-none}"
 done`

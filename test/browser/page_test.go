@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
@@ -64,11 +65,15 @@ func (p *page) listen(event any) {
 	}
 }
 
-func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
+func (p *page) try(actions ...chromedp.Action[chromedp.Void]) error {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
+	return chromedp.Do(ctx, actions...)
+}
+
+func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := p.try(actions...); err != nil {
 		p.t.Fatalf("%v; the page says: %s", err, p.text())
 	}
 }
@@ -143,12 +148,25 @@ func (p *page) fill(fields ...string) *page {
 	return p
 }
 
-// press waits for a button and clicks it.
+// press waits for a button and clicks it. One that the page draws anew just
+// then is looked for again, as a person would.
 func (p *page) press(name string) *page {
 	p.t.Helper()
-	p.await(string(button(name))+` !== undefined`, "a button "+name)
-	p.do(chromedp.Click(button(name)))
+	testbed.Eventually(p.t, patience, func() error {
+		p.await(string(button(name))+` !== undefined`, "a button "+name)
+		err := p.try(chromedp.Click(button(name)))
+		if err != nil && !isGone(err) {
+			p.t.Fatalf("press %s: %v; the page says: %s", name, err, p.text())
+		}
+		return err
+	})
 	return p
+}
+
+// isGone reports whether the browser means an element that is there no more.
+func isGone(err error) bool {
+	var answer *cdproto.Error
+	return errors.As(err, &answer) && strings.Contains(answer.Message, "Could not find node")
 }
 
 // sees waits until the page shows a text; where a dialog is open, the dialog.
