@@ -63,6 +63,7 @@ type world struct {
 
 	mu    sync.Mutex
 	shift time.Duration // how far the accounts' clock is ahead
+	stood time.Time     // when it stopped; zero while it goes
 }
 
 func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
@@ -111,7 +112,17 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 func (w *world) now() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !w.stood.IsZero() {
+		return w.stood.Add(w.shift)
+	}
 	return time.Now().UTC().Add(w.shift)
+}
+
+// stand stops the accounts' clock, which only pass moves then.
+func (w *world) stand() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stood = time.Now().UTC()
 }
 
 func (w *world) pass(d time.Duration) {

@@ -15,12 +15,19 @@ import (
 type roles struct {
 	api.Auth
 
-	ended   chan struct{}
-	expires time.Time
+	ended chan struct{}
+	life  time.Duration // of a token, from when it is looked at
 }
 
 func (r roles) Ended(context.Context, string) (ended <-chan struct{}, release func()) {
 	return r.ended, func() {}
+}
+
+func (r roles) expires() time.Time {
+	if r.life == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(r.life)
 }
 
 func (r roles) Verify(_ context.Context, token string) (auth.Identity, error) {
@@ -32,7 +39,7 @@ func (r roles) Verify(_ context.Context, token string) (auth.Identity, error) {
 	if !ok {
 		role = name
 	}
-	id := auth.Identity{Username: name, Role: auth.Role(role), SessionID: kind, Temporary: kind == "temporary", ExpiresAt: r.expires}
+	id := auth.Identity{Username: name, Role: auth.Role(role), SessionID: kind, Temporary: kind == "temporary", ExpiresAt: r.expires()}
 	if kind == "api" {
 		id.APIToken = "backup"
 	}

@@ -186,7 +186,7 @@ func TestASocketEndsWithItsSessionItsTokenOrTheProgram(t *testing.T) {
 		reason  string
 	}{
 		"the session": {roles{ended: ended}, nil, func() { close(ended) }, websocket.StatusPolicyViolation, "session has ended"},
-		"the token":   {roles{expires: time.Now().Add(time.Second)}, nil, func() {}, websocket.StatusPolicyViolation, "token has expired"},
+		"the token":   {roles{life: 3 * time.Second}, nil, func() {}, websocket.StatusPolicyViolation, "token has expired"},
 		"the program": {roles{}, closing, func() { close(closing) }, websocket.StatusGoingAway, "stopping"},
 	} {
 		t.Run(name, func(t *testing.T) {
