@@ -60,7 +60,9 @@ type Operation struct {
 	ToImage    string          `json:"toImage"`
 	DowntimeMs int64           `json:"downtimeMs"`
 	Error      *OperationError `json:"error"`
-	Plan       json.RawMessage `json:"-"` // what recovery needs to know
+	Output     []string        `json:"output,omitempty"` // the last lines that its command wrote
+	Result     json.RawMessage `json:"result,omitempty"` // what came of it, in a shape of its kind's own
+	Plan       json.RawMessage `json:"-"`                // what recovery needs to know
 }
 
 // Step is one entry of an operation's journal.
@@ -111,26 +113,30 @@ func NewID(now time.Time) string {
 // SaveOperation puts the operation's row in, or in place of the one with its
 // id. Its steps are saved by SaveStep.
 func (s *Store) SaveOperation(ctx context.Context, o Operation) error {
-	var failure any
-	if o.Error != nil {
-		raw, err := json.Marshal(o.Error)
+	var failure, output any
+	for _, part := range []struct {
+		column *any
+		there  bool
+		value  any
+	}{{&failure, o.Error != nil, o.Error}, {&output, len(o.Output) > 0, o.Output}} {
+		if !part.there {
+			continue
+		}
+		raw, err := json.Marshal(part.value)
 		if err != nil {
 			return fmt.Errorf("save operation %s: %w", o.ID, err)
 		}
-		failure = string(raw)
-	}
-	var plan any
-	if len(o.Plan) > 0 {
-		plan = string(o.Plan)
+		*part.column = string(raw)
 	}
 	return s.exec(ctx, "save operation "+o.ID, `INSERT INTO operations
-		(id, kind, target, state, actor, created_at, started_at, finished_at, from_image, to_image, from_digest, to_digest, downtime_ms, error, plan)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		(id, kind, target, state, actor, created_at, started_at, finished_at, from_image, to_image, from_digest, to_digest, downtime_ms, error, plan,
+		output, result)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, started_at = excluded.started_at, finished_at = excluded.finished_at,
 		from_image = excluded.from_image, to_image = excluded.to_image, from_digest = excluded.from_digest, to_digest = excluded.to_digest,
-		downtime_ms = excluded.downtime_ms, error = excluded.error, plan = excluded.plan`,
+		downtime_ms = excluded.downtime_ms, error = excluded.error, plan = excluded.plan, output = excluded.output, result = excluded.result`,
 		o.ID, o.Kind, o.Target, o.State, o.Actor, stamp(o.CreatedAt), stampOrNull(o.StartedAt), stampOrNull(o.FinishedAt),
-		o.FromImage, o.ToImage, o.FromDigest, o.ToDigest, o.DowntimeMs, failure, plan)
+		o.FromImage, o.ToImage, o.FromDigest, o.ToDigest, o.DowntimeMs, failure, rawOrNull(o.Plan), output, rawOrNull(o.Result))
 }
 
 // SaveStep writes the n-th step of an operation, or over it.
@@ -187,7 +193,7 @@ func (s *Store) operations(ctx context.Context, where string, args ...any) ([]Op
 		all = append(all, o)
 		return err
 	}, `SELECT id, kind, target, state, actor, created_at, started_at, finished_at, from_image, to_image,
-		from_digest, to_digest, downtime_ms, error, plan FROM operations `+where, args...)
+		from_digest, to_digest, downtime_ms, error, plan, output, result FROM operations `+where, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -223,9 +229,9 @@ func (s *Store) steps(ctx context.Context, operation string) ([]Step, error) {
 func scanOperation(rows *sql.Rows) (Operation, error) {
 	var o Operation
 	var created string
-	var started, finished, failure, plan sql.NullString
+	var started, finished, failure, plan, output, result sql.NullString
 	err := rows.Scan(&o.ID, &o.Kind, &o.Target, &o.State, &o.Actor, &created, &started, &finished, &o.FromImage, &o.ToImage,
-		&o.FromDigest, &o.ToDigest, &o.DowntimeMs, &failure, &plan)
+		&o.FromDigest, &o.ToDigest, &o.DowntimeMs, &failure, &plan, &output, &result)
 	if err != nil {
 		return o, err
 	}
@@ -240,13 +246,33 @@ func scanOperation(rows *sql.Rows) (Operation, error) {
 	if o.FinishedAt, err = parseStamp(finished); err != nil {
 		return o, err
 	}
-	if plan.Valid {
-		o.Plan = json.RawMessage(plan.String)
+	o.Plan, o.Result = rawOf(plan), rawOf(result)
+	for _, part := range []struct {
+		column sql.NullString
+		value  any
+	}{{failure, &o.Error}, {output, &o.Output}} {
+		if !part.column.Valid {
+			continue
+		}
+		if err := json.Unmarshal([]byte(part.column.String), part.value); err != nil {
+			return o, err
+		}
 	}
-	if failure.Valid {
-		err = json.Unmarshal([]byte(failure.String), &o.Error)
+	return o, nil
+}
+
+func rawOf(s sql.NullString) json.RawMessage {
+	if !s.Valid {
+		return nil
 	}
-	return o, err
+	return json.RawMessage(s.String)
+}
+
+func rawOrNull(raw json.RawMessage) any {
+	if len(raw) == 0 {
+		return nil
+	}
+	return string(raw)
 }
 
 // each runs a query and calls row for each of its rows.

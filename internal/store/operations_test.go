@@ -34,6 +34,7 @@ func TestAnOperationComesBackAsItWas(t *testing.T) {
 	step.State, step.FinishedAt, step.Detail = store.StepFailed, &later, "unauthorized"
 	o.State, o.StartedAt, o.FinishedAt, o.DowntimeMs, o.Plan = store.RolledBack, &at, &later, 42, nil
 	o.FromDigest, o.ToDigest, o.FromImage, o.ToImage = "sha256:1", "sha256:2", "web:1", "web:1"
+	o.Output, o.Result = []string{"one", "two"}, json.RawMessage(`{"deleted":[]}`)
 	o.Error = &store.OperationError{Code: "container_exited", Message: "It ended.", Logs: []string{"out of luck"}}
 	if err := errors.Join(s.SaveOperation(ctx, o), s.SaveStep(ctx, o.ID, 0, step)); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ func may() map[string][]string {
 		"audit":        {"store", "logging"},
 		"auth":         {"store", "logging"},
 		"twofa":        {"store", "logging"},
+		"task":         {"store", "logging"},
 		"shell":        {"logging"},
 		"updater":      {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
 		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "shell", "store", "image", "logging", "wsstream"},
