@@ -34,9 +34,10 @@ func may() map[string][]string {
 		"task":         {"store", "logging"},
 		"shell":        {"logging"},
 		"updater":      {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "shell", "store", "image", "logging", "wsstream"},
+		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "secrets", "shell", "store", "image", "logging", "wsstream"},
 		"wsstream":     {},
 		"containerlog": {"dockercli", "logging"},
+		"composefile":  {"secrets"},
 	}
 }
 
@@ -52,6 +53,7 @@ func only() map[string]string {
 		"github.com/go-webauthn/":       "twofa",
 		"github.com/pquerna/otp":        "twofa",
 		"github.com/creack/pty":         "shell",
+		"github.com/compose-spec/":      "composefile",
 	}
 }
 
