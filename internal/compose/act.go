@@ -1,0 +1,203 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/watch-docker/watch-docker/internal/composecli"
+	"github.com/watch-docker/watch-docker/internal/composefile"
+	"github.com/watch-docker/watch-docker/internal/project"
+	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/task"
+)
+
+// Request is what is to be done with a project.
+type Request struct {
+	Project string // its id
+	Action  composecli.Action
+	Actor   string
+}
+
+// runsFiles tells whether an action makes of a project what its files say.
+func runsFiles(kind composecli.Kind) bool {
+	return slices.Contains([]composecli.Kind{composecli.Up, composecli.Create, composecli.Recreate, composecli.Scale, composecli.Pull}, kind)
+}
+
+// Act begins an action. Those that start what the files say are refused, before
+// anything is changed, where the files don't hold.
+//
+// Errors: ErrNoCommand, *InvalidError, *PathsError, *OwnError, *task.BusyError
+// (the project is in another action), what Hold gives, composecli.ErrInvalid,
+// those of project.Service.
+func (s *Service) Act(ctx context.Context, r Request) (store.Operation, error) {
+	if _, err := s.version(ctx); err != nil {
+		return store.Operation{}, err
+	}
+	t, err := s.target(ctx, r.Project, r.Action.Kind)
+	if err != nil {
+		return store.Operation{}, err
+	}
+	if err := s.mayTouch(ctx, r); err != nil {
+		return store.Operation{}, err
+	}
+	if runsFiles(r.Action.Kind) {
+		if err := s.Ready(ctx, t, nil); err != nil {
+			return store.Operation{}, err
+		}
+	}
+	return s.begin(ctx, r.Project, "compose."+string(r.Action.Kind), r.Actor, func(ctx context.Context, report *task.Report) (any, error) {
+		return nil, s.command(ctx, report, commandProject(t), r.Action)
+	})
+}
+
+// target is what a command acts on. A project without usable files here can
+// still be stopped, started and taken down.
+func (s *Service) target(ctx context.Context, id string, kind composecli.Kind) (project.Target, error) {
+	t, err := s.Dependencies.Projects.Target(ctx, id)
+	if err == nil || t.Name == "" || runsFiles(kind) {
+		return t, err
+	}
+	if !t.Running {
+		return t, err
+	}
+	return project.Target{Source: project.Source{Name: t.Name}, ID: t.ID, Running: t.Running}, nil
+}
+
+// mayTouch is an error if the action would end this program, or meet an update.
+func (s *Service) mayTouch(ctx context.Context, r Request) error {
+	_, ours, err := s.containers(ctx, r.Project, r.Action.Services)
+	if err != nil {
+		return err
+	}
+	if ours != "" && r.Action.Kind != composecli.Pull && r.Action.Kind != composecli.Start {
+		return &OwnError{Project: r.Project, Service: ours}
+	}
+	return nil
+}
+
+// containers are a project's, or those of some services; ours is the service
+// that this program is, if it is one of them.
+func (s *Service) containers(ctx context.Context, id string, services []string) (ids []string, ours string, err error) {
+	p, err := s.Dependencies.Projects.Project(ctx, id)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, service := range p.Services {
+		if len(services) > 0 && !slices.Contains(services, service.Name) {
+			continue
+		}
+		for _, c := range service.Containers {
+			ids = append(ids, c)
+			if s.Own(c) {
+				ours = service.Name
+			}
+		}
+	}
+	return ids, ours, nil
+}
+
+// Ready is an error unless a project's files can be run: with other content in
+// place of some of them, if there is any.
+//
+// Errors: *InvalidError, *PathsError.
+func (s *Service) Ready(ctx context.Context, t project.Target, replace map[string][]byte) error {
+	source := sourceOf(t)
+	source.Replace = replace
+	report, err := composefile.Check(ctx, source)
+	if err != nil {
+		return err
+	}
+	if len(report.Problems) > 0 {
+		return &InvalidError{Project: t.ID, Problems: report.Problems}
+	}
+	binds, err := s.judge(ctx, report.Binds, true)
+	if err != nil {
+		return err
+	}
+	refused := slices.DeleteFunc(binds, func(b Bind) bool { return !b.Finding.Refuse })
+	if len(refused) > 0 {
+		return &PathsError{Project: t.ID, Binds: refused}
+	}
+	return nil
+}
+
+// begin makes an operation of work on a project: one at a time.
+func (s *Service) begin(ctx context.Context, id, kind, actor string, work task.Work) (store.Operation, error) {
+	ids, _, err := s.containers(ctx, id, nil)
+	if err != nil && !errors.Is(err, project.ErrNotFound) {
+		return store.Operation{}, err
+	}
+	release, err := s.Hold(ids)
+	if err != nil {
+		return store.Operation{}, err
+	}
+	op, err := s.Tasks.Start(ctx, task.Request{Kind: kind, Target: id, Actor: actor, Key: "compose " + id}, func(ctx context.Context, r *task.Report) (any, error) {
+		defer release()
+		return work(ctx, r)
+	})
+	if err != nil {
+		release()
+	}
+	return op, err
+}
+
+// command runs one and tells how far it is.
+func (s *Service) command(ctx context.Context, r *task.Report, p composecli.Project, a composecli.Action) error {
+	r.Step(string(a.Kind))
+	watch := newMeter(r)
+	return explained(s.Commands.Do(ctx, p, a, watch.event, r.Line))
+}
+
+// commandProject is a project for the command line.
+func commandProject(t project.Target) composecli.Project {
+	absolute := func(names []string) []string {
+		out := make([]string, len(names))
+		for i, name := range names {
+			out[i] = filepath.Join(t.Dir, name)
+		}
+		return out
+	}
+	return composecli.Project{Name: t.Name, Dir: t.Dir, Files: absolute(t.Files), EnvFiles: absolute(t.EnvFiles), Profiles: t.Profiles}
+}
+
+// Codes of operations that fail.
+const (
+	CodeFailed  = "compose_failed"
+	CodeTimeout = "compose_timeout"
+)
+
+// explained gives a command's error its code.
+func explained(err error) error {
+	var failed *composecli.FailedError
+	switch {
+	case errors.As(err, &failed):
+		return &task.Error{Code: CodeFailed, Message: failed.Error(), Logs: failed.Output}
+	case errors.Is(err, composecli.ErrTimeout):
+		return &task.Error{Code: CodeTimeout, Message: "It took too long and was ended; what it had done by then stays. Do the same again, and it goes on from there."}
+	case errors.Is(err, composecli.ErrCancelled):
+		return &task.Error{Code: task.CodeCancelled, Message: "What it had done by then stays; the same again goes on from there."}
+	case err != nil:
+		return fmt.Errorf("docker compose: %w", err)
+	}
+	return nil
+}
+
+// Preview tells what an up would do; nothing is changed.
+//
+// Errors: as Act.
+func (s *Service) Preview(ctx context.Context, r Request) ([]composecli.Change, error) {
+	if _, err := s.version(ctx); err != nil {
+		return nil, err
+	}
+	t, err := s.target(ctx, r.Project, r.Action.Kind)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Ready(ctx, t, nil); err != nil {
+		return nil, err
+	}
+	return s.Commands.Preview(ctx, commandProject(t), r.Action)
+}

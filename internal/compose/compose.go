@@ -1,0 +1,118 @@
+// Package compose acts on Compose projects. It joins what project knows of
+// them, what composefile reads in their files, where hostpath says that their
+// folders are, and what composecli does; and it makes operations of what takes
+// longer than a moment.
+//
+// A Compose file is root on the host. So nothing is started of which it isn't
+// known that it is what was shown: its files are whole and lie where they may,
+// each folder that the engine mounts is the one that we see, and none of them
+// is our own state.
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/watch-docker/watch-docker/internal/composecli"
+	"github.com/watch-docker/watch-docker/internal/composefile"
+	"github.com/watch-docker/watch-docker/internal/hostpath"
+	"github.com/watch-docker/watch-docker/internal/project"
+	"github.com/watch-docker/watch-docker/internal/task"
+)
+
+// Commands is composecli.CLI.
+type Commands interface {
+	Do(ctx context.Context, p composecli.Project, a composecli.Action, on func(composecli.Event), line func(string)) error
+	Preview(ctx context.Context, p composecli.Project, a composecli.Action) ([]composecli.Change, error)
+	Version(ctx context.Context) (composecli.Version, error)
+}
+
+// Dependencies are what a Service needs.
+type Dependencies struct {
+	Projects *project.Service
+	Commands Commands // nil: there are none here
+	Tasks    *task.Runner
+	// Doctor judges paths; one that asks makes containers that are never
+	// started, for a moment.
+	Doctor      func(ctx context.Context, asks bool) (hostpath.Doctor, error)
+	StateFolder string // our own, which no project may mount
+	// Hold keeps updates off containers, and is an error while one is in an
+	// operation.
+	Hold func(containers []string) (release func(), err error)
+	Own  func(container string) bool // the one that this program runs in
+}
+
+// Service acts on projects. Safe for concurrent use.
+type Service struct{ Dependencies }
+
+// New makes a Service.
+func New(d Dependencies) *Service { return &Service{d} }
+
+// ErrNoCommand says that there is no docker compose here, or one that is too
+// old; the error that wraps it says which.
+var ErrNoCommand = errors.New("docker compose can't be used")
+
+// InvalidError says that a project's files can't be run.
+type InvalidError struct {
+	Project  string
+	Problems []composefile.Problem
+}
+
+func (e *InvalidError) Error() string {
+	first := e.Problems[0]
+	at := ""
+	if first.File != "" {
+		at = fmt.Sprintf(" (%s:%d:%d)", first.File, first.Line, first.Column)
+	}
+	return first.Message + at
+}
+
+// PathsError says that the engine would mount other folders than those shown.
+type PathsError struct {
+	Project string
+	Binds   []Bind // those that are refused
+}
+
+func (e *PathsError) Error() string {
+	first := e.Binds[0].Finding
+	if first.Suggestion == "" {
+		return first.Message
+	}
+	return first.Message + " " + first.Suggestion
+}
+
+// OwnError says that an action would end this program in its middle.
+type OwnError struct{ Project, Service string }
+
+func (e *OwnError) Error() string {
+	return fmt.Sprintf("Watch Docker itself is the service %s of %s, and would be ended in the middle of this. Name the other services, or do it on the host.", e.Service, e.Project)
+}
+
+// Availability is whether projects can be acted on.
+type Availability struct {
+	Available bool   `json:"available"`
+	Version   string `json:"version"`
+	Command   string `json:"command"` // "docker compose" or "docker-compose"
+	Problem   string `json:"problem"` // why not; what to do
+}
+
+// Available asks the command line what it is.
+func (s *Service) Available(ctx context.Context) Availability {
+	v, err := s.version(ctx)
+	if err != nil {
+		return Availability{Version: v.Version, Command: v.Command, Problem: err.Error()}
+	}
+	return Availability{Available: true, Version: v.Version, Command: v.Command}
+}
+
+func (s *Service) version(ctx context.Context) (composecli.Version, error) {
+	if s.Commands == nil {
+		return composecli.Version{}, fmt.Errorf("%w: there is no docker with a compose plugin and no docker-compose on PATH; install Docker Compose 2.29.1 or newer", ErrNoCommand)
+	}
+	v, err := s.Commands.Version(ctx)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrNoCommand, err)
+	}
+	return v, err
+}

@@ -1,0 +1,120 @@
+package compose
+
+import (
+	"context"
+	"errors"
+
+	"github.com/watch-docker/watch-docker/internal/composecli"
+	"github.com/watch-docker/watch-docker/internal/composefile"
+	"github.com/watch-docker/watch-docker/internal/hostpath"
+	"github.com/watch-docker/watch-docker/internal/project"
+	"github.com/watch-docker/watch-docker/internal/store"
+)
+
+// Saved is what a save came to. A file may be saved with problems, as a person
+// may stop in the middle; it can't be started then.
+type Saved struct {
+	ETag     string                `json:"etag"`
+	Problems []composefile.Problem `json:"problems"`
+	Notes    []composefile.Note    `json:"notes"`
+}
+
+// Save replaces a file of a project, or with project.Absent adds one.
+//
+// Errors: those of project.Service.Save; *PathsError if the project would mount
+// our own state folder.
+func (s *Service) Save(ctx context.Context, id, name string, content []byte, ifMatch, actor string) (Saved, error) {
+	t, err := s.Dependencies.Projects.Target(ctx, id)
+	if err != nil && t.Dir == "" {
+		return Saved{}, err
+	}
+	source := sourceOf(t)
+	source.Replace = map[string][]byte{name: content}
+	report, err := s.acceptable(ctx, source)
+	if err != nil {
+		return Saved{}, err
+	}
+	etag, err := s.Dependencies.Projects.Save(ctx, id, name, content, ifMatch, actor)
+	return Saved{ETag: etag, Problems: report.Problems, Notes: report.Notes}, err
+}
+
+// Restore gives a file the content of one of its versions.
+//
+// Errors: as Save, and project.ErrNoVersion.
+func (s *Service) Restore(ctx context.Context, id string, n int64, ifMatch, actor string) (Saved, error) {
+	v, content, err := s.Dependencies.Projects.Version(ctx, id, n)
+	if err != nil {
+		return Saved{}, err
+	}
+	return s.Save(ctx, id, v.Name, content, ifMatch, actor)
+}
+
+// acceptable is an error if what the files say may not even be kept.
+func (s *Service) acceptable(ctx context.Context, source composefile.Source) (composefile.Report, error) {
+	report, err := composefile.Check(ctx, source)
+	if err != nil {
+		return report, err
+	}
+	binds, err := s.judge(ctx, report.Binds, false)
+	if err != nil {
+		return report, err
+	}
+	for _, b := range binds {
+		if b.Finding.Code == hostpath.CodeState {
+			return report, &PathsError{Project: source.Name, Binds: []Bind{b}}
+		}
+	}
+	return report, nil
+}
+
+// Draft is a project that is to be made.
+type Draft struct {
+	Name    string
+	Compose []byte
+	Env     []byte // nil: no .env
+	Start   bool
+}
+
+// Create makes a project's folder and files; with Start it is brought up, and
+// op is that operation. Files with problems are refused: nothing is made.
+//
+// Errors: those of project.Service.Create and Act.
+func (s *Service) Create(ctx context.Context, d Draft, actor string) (made project.Project, op *store.Operation, err error) {
+	if d.Start {
+		if _, err := s.version(ctx); err != nil {
+			return made, nil, err
+		}
+	}
+	made, err = s.Dependencies.Projects.Create(ctx, d.Name, d.Compose, d.Env, actor)
+	if err != nil {
+		return made, nil, err
+	}
+	t, err := s.Dependencies.Projects.Target(ctx, made.ID)
+	if err == nil {
+		err = s.keepable(ctx, t, d.Start)
+	}
+	if err == nil && d.Start {
+		var started store.Operation
+		if started, err = s.Act(ctx, Request{Project: made.ID, Action: composecli.Action{Kind: composecli.Up}, Actor: actor}); err == nil {
+			return made, &started, nil
+		}
+	}
+	if err != nil {
+		_, undo := s.Dependencies.Projects.RemoveFiles(context.WithoutCancel(ctx), made.ID)
+		return project.Project{}, nil, errors.Join(err, undo)
+	}
+	return made, nil, nil
+}
+
+// keepable is an error if a new project isn't worth keeping: files that can't be
+// read, or, if it is to be started, that can't be run.
+func (s *Service) keepable(ctx context.Context, t project.Target, start bool) error {
+	if start {
+		return s.Ready(ctx, t, nil)
+	}
+	report, err := s.acceptable(ctx, sourceOf(t))
+	if err == nil && len(report.Problems) > 0 {
+		err = &InvalidError{Project: t.ID, Problems: report.Problems}
+	}
+	return err
+}

@@ -1,0 +1,114 @@
+package compose
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/watch-docker/watch-docker/internal/composefile"
+	"github.com/watch-docker/watch-docker/internal/hostpath"
+	"github.com/watch-docker/watch-docker/internal/project"
+)
+
+// View is a project with what its files say.
+type View struct {
+	project.Detail
+
+	Problems  []composefile.Problem  `json:"problems"` // because of which it can't be started
+	Notes     []composefile.Note     `json:"notes"`    // risks
+	Binds     []Bind                 `json:"binds"`
+	Variables []composefile.Variable `json:"variables"`
+}
+
+// Bind is a path that a project's files name, and what the engine makes of it.
+type Bind struct {
+	composefile.Path
+
+	Finding Finding `json:"finding"`
+}
+
+// Finding is what the path doctor says.
+type Finding struct {
+	State      hostpath.State `json:"state"` // same, elsewhere, unseen, missing, read
+	Host       string         `json:"host"`  // the path that the engine's host has it by
+	Ours       string         `json:"ours"`  // where Watch Docker sees it
+	Refuse     bool           `json:"refuse"`
+	Code       string         `json:"code"`
+	Message    string         `json:"message"`
+	Suggestion string         `json:"suggestion"`
+}
+
+// Projects are all there are.
+func (s *Service) Projects(ctx context.Context) ([]project.Project, error) {
+	return s.Dependencies.Projects.Projects(ctx)
+}
+
+// Look tells all of one project. With asks, the engine is asked about paths
+// that can't be seen from here. Values of variables are as they are.
+//
+// Errors: those of project.Service.Project.
+func (s *Service) Look(ctx context.Context, id string, asks bool) (View, error) {
+	detail, err := s.Dependencies.Projects.Project(ctx, id)
+	if err != nil {
+		return View{}, err
+	}
+	v := View{Detail: detail}
+	target, err := s.Dependencies.Projects.Target(ctx, id)
+	if err != nil {
+		return v, nil //nolint:nilerr // Detail.Blocked says it
+	}
+	return v, s.read(ctx, &v, sourceOf(target), asks)
+}
+
+// Validate tells what would be with other content in place of some files', by
+// path relative to the project's folder.
+func (s *Service) Validate(ctx context.Context, id string, replace map[string][]byte) (View, error) {
+	detail, err := s.Dependencies.Projects.Project(ctx, id)
+	if err != nil {
+		return View{}, err
+	}
+	target, err := s.Dependencies.Projects.Target(ctx, id)
+	if err != nil {
+		return View{}, err
+	}
+	v := View{Detail: detail}
+	source := sourceOf(target)
+	source.Replace = replace
+	return v, s.read(ctx, &v, source, true)
+}
+
+func sourceOf(t project.Target) composefile.Source {
+	return composefile.Source{Root: t.Root, Dir: t.Dir, Name: t.Name, Files: t.Files, EnvFiles: t.EnvFiles, Profiles: t.Profiles}
+}
+
+// read fills in what the files say.
+func (s *Service) read(ctx context.Context, v *View, source composefile.Source, asks bool) error {
+	report, err := composefile.Check(ctx, source)
+	if err != nil {
+		return err
+	}
+	v.Problems, v.Notes, v.Variables = report.Problems, report.Notes, report.Variables
+	v.Binds, err = s.judge(ctx, report.Binds, asks)
+	return err
+}
+
+func (s *Service) judge(ctx context.Context, paths []composefile.Path, asks bool) ([]Bind, error) {
+	doctor, err := s.Doctor(ctx, asks)
+	if err != nil {
+		return nil, err
+	}
+	binds := make([]Bind, len(paths))
+	for i, p := range paths {
+		f := doctor.Judge(ctx, hostpath.Source{
+			Path: p.Source, Kind: p.Kind, ReadByCLI: p.ReadByCLI, CreateHostPath: p.CreateHostPath, Required: p.Required, Home: p.Home,
+		})
+		binds[i] = Bind{Path: p, Finding: Finding{
+			State: f.State, Host: f.Host, Ours: f.Ours, Refuse: f.Refuse, Code: f.Code, Message: f.Message, Suggestion: f.Suggestion,
+		}}
+		if !p.ReadByCLI && doctor.Holds(p.Source, s.StateFolder) {
+			binds[i].Finding.Refuse, binds[i].Finding.Code = true, hostpath.CodeState
+			binds[i].Finding.Message = p.Source + " holds Watch Docker's own state, with its keys and passwords."
+			binds[i].Finding.Suggestion = "Mount a folder of the project's own in place of it: " + filepath.Join("./", "data") + "."
+		}
+	}
+	return binds, nil
+}

@@ -1,0 +1,60 @@
+package compose
+
+import (
+	"context"
+
+	"github.com/watch-docker/watch-docker/internal/composecli"
+	"github.com/watch-docker/watch-docker/internal/project"
+	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/task"
+)
+
+// Removal is what is to go with a project besides its containers and networks.
+type Removal struct {
+	Project string
+	Volumes bool
+	Files   bool
+}
+
+// Takes tells what a removal takes, and what it leaves.
+func (s *Service) Takes(ctx context.Context, r Removal) (project.Deletion, error) {
+	return s.Dependencies.Projects.Takes(ctx, r.Project, r.Volumes, r.Files)
+}
+
+// Remove takes a project down, and removes its files if they are to go. What it
+// takes is the operation's result from the beginning.
+//
+// Errors: as Act and Takes.
+func (s *Service) Remove(ctx context.Context, r Removal, actor string) (store.Operation, error) {
+	takes, err := s.Takes(ctx, r)
+	if err != nil {
+		return store.Operation{}, err
+	}
+	if len(takes.Containers) > 0 {
+		if _, err := s.version(ctx); err != nil {
+			return store.Operation{}, err
+		}
+	}
+	t, err := s.target(ctx, r.Project, composecli.Down)
+	if err != nil {
+		return store.Operation{}, err
+	}
+	down := composecli.Action{Kind: composecli.Down, RemoveVolumes: r.Volumes, RemoveOrphans: true}
+	if err := s.mayTouch(ctx, Request{Project: r.Project, Action: down}); err != nil {
+		return store.Operation{}, err
+	}
+	return s.begin(ctx, r.Project, "compose.delete", actor, func(ctx context.Context, report *task.Report) (any, error) {
+		if s.Commands != nil {
+			if err := s.command(ctx, report, commandProject(t), down); err != nil {
+				return nil, err
+			}
+		}
+		if r.Files {
+			report.Step("files")
+			gone, err := s.Dependencies.Projects.RemoveFiles(ctx, r.Project)
+			takes.Files, takes.FilesKept, takes.Folder = gone.Files, gone.FilesKept, gone.Folder
+			return takes, err
+		}
+		return takes, nil
+	})
+}
