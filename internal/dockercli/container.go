@@ -2,6 +2,7 @@ package dockercli
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type Container struct {
 
 	State     string // "created", "running", "paused", "restarting", "removing", "exited", "dead"
 	Health    string // "none", "starting", "healthy", "unhealthy"
+	ExitCode  int    // of its last run, once it has ended or while it is restarted; else 0
 	CreatedAt time.Time
 	Labels    map[string]string
 	Ports     []Port
@@ -76,7 +78,7 @@ func (c *Client) ConfiguredImage(ctx context.Context, id string) (string, error)
 func fromSummary(s container.Summary) Container {
 	c := Container{
 		ID: s.ID, Name: name(s.Names), Image: s.Image, ImageID: s.ImageID,
-		State: string(s.State), Health: health(s), Labels: s.Labels,
+		State: string(s.State), Health: health(s), ExitCode: exitCode(s.Status), Labels: s.Labels,
 		CreatedAt: time.Unix(s.Created, 0).UTC(),
 	}
 	if peer, ok := strings.CutPrefix(s.HostConfig.NetworkMode, "container:"); ok {
@@ -96,6 +98,18 @@ func fromSummary(s container.Summary) Container {
 		c.Ports = append(c.Ports, port)
 	}
 	return c
+}
+
+// exitCode stands in the status line alone: "Exited (137) 3 minutes ago",
+// "Restarting (1) 5 seconds ago".
+func exitCode(status string) int {
+	_, rest, _ := strings.Cut(status, " (")
+	digits, _, closed := strings.Cut(rest, ")")
+	code, err := strconv.Atoi(digits)
+	if err != nil || !closed || !strings.HasPrefix(status, "Exited ") && !strings.HasPrefix(status, "Restarting ") {
+		return 0
+	}
+	return code
 }
 
 // name picks the container's own name: with legacy links it has others, which

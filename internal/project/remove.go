@@ -1,0 +1,210 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/logging"
+)
+
+// Deletion is what goes with a project, and what stays.
+type Deletion struct {
+	Containers  []Doomed  `json:"containers"`
+	Networks    []Network `json:"networks"`
+	Volumes     []Volume  `json:"volumes"`     // that go
+	VolumesKept []Volume  `json:"volumesKept"` // that stay
+	Files       []string  `json:"files"`       // that go, relative to the folder
+	FilesKept   []string  `json:"filesKept"`   // that stay, folders with a slash at the end
+	Folder      bool      `json:"folder"`      // the folder goes, too
+}
+
+// Doomed is a container that goes.
+type Doomed struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Service string `json:"service"`
+	Orphan  bool   `json:"orphan"` // no file has its service any more
+	State   string `json:"state"`
+}
+
+// Network is one that Compose made for the project.
+type Network struct {
+	Name string `json:"name"`
+}
+
+// Volume is one that Compose made for the project, or an anonymous one of its
+// containers.
+type Volume struct {
+	Name      string   `json:"name"`
+	SizeBytes *int64   `json:"sizeBytes"` // null: not known
+	Users     []string `json:"users"`     // names of the containers that have it
+}
+
+// Takes tells what deleting a project takes, before anything is done.
+//
+// Errors: ErrNotFound, ErrUnreachable; ErrOutside if the files of a project
+// are to go that aren't here.
+func (s *Service) Takes(ctx context.Context, id string, withVolumes, withFiles bool) (Deletion, error) {
+	snap, k, err := s.get(ctx, id)
+	if err != nil {
+		return Deletion{}, err
+	}
+	d := Deletion{Containers: []Doomed{}, Networks: []Network{}, Volumes: []Volume{}, VolumesKept: []Volume{}, Files: []string{}, FilesKept: []string{}}
+	switch {
+	case k.away != nil:
+		return Deletion{}, k.away
+	case withFiles && k.folder == nil:
+		return Deletion{}, refuse(ErrOutside, "%s", notHere(s, k.group))
+	}
+	if k.taken == nil { // else all of it is the other folder's
+		if err := s.engineSide(ctx, k, withVolumes, &d); err != nil {
+			return Deletion{}, err
+		}
+	}
+	if k.folder == nil {
+		return d, nil
+	}
+	err = s.within(k.folder.root, func(r *os.Root) error {
+		var gone []string
+		if withFiles {
+			gone = s.removable(r, snap, k.folder)
+		}
+		d.Files = append(d.Files, gone...)
+		kept, err := k.folder.left(r, gone)
+		d.FilesKept = append(d.FilesKept, kept...)
+		d.Folder = withFiles && err == nil && len(kept) == 0 && k.folder.rel != "."
+		return err
+	})
+	return d, err
+}
+
+func (s *Service) engineSide(ctx context.Context, k *known, withVolumes bool, d *Deletion) error {
+	name := ""
+	if k.folder != nil {
+		name = k.folder.source.Name
+	}
+	if k.group != nil {
+		name = k.group.name
+		d.Containers = append(d.Containers, k.doomed()...)
+	}
+	if s.resources == nil || name == "" {
+		return nil
+	}
+	networks, volumes, err := s.resources.ProjectResources(ctx, name)
+	if err != nil {
+		return because(ErrUnreachable, err, "What networks and volumes %s has can't be read: %s.", name, err)
+	}
+	d.Networks = append(d.Networks, networks...)
+	if withVolumes {
+		d.Volumes = append(d.Volumes, volumes...)
+	} else {
+		d.VolumesKept = append(d.VolumesKept, volumes...)
+	}
+	return nil
+}
+
+func (k *known) doomed() (list []Doomed) {
+	services := map[string]bool{}
+	if k.folder != nil {
+		for _, f := range k.folder.facts.Services {
+			services[f.Name] = true
+		}
+	}
+	for _, c := range slices.Concat(k.group.containers, k.group.others) {
+		list = append(list, doomed(c, services))
+	}
+	return list
+}
+
+func doomed(c dockercli.Container, services map[string]bool) Doomed {
+	service := c.Labels[labelService]
+	return Doomed{ID: c.ID, Name: c.Name, Service: service, State: c.State, Orphan: len(services) > 0 && !services[service]}
+}
+
+// removable are the files that belong to the project alone: its Compose files,
+// .env and the env files that it names, in its folder. What another project
+// reads, too, stays.
+func (s *Service) removable(r *os.Root, snap *snapshot, f *folder) (names []string) {
+	for name, kind := range f.named() {
+		rel := path.Join(f.rel, name)
+		info, err := r.Lstat(rel)
+		if err != nil || kind == KindOther || !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
+			continue
+		}
+		if s.isState(f.root, path.Dir(rel)) || slices.ContainsFunc(snap.projects, func(o *folder) bool { return o.path != f.path && o.reads(f.root, rel) }) {
+			continue
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// left is what stays in the folder.
+func (f *folder) left(r *os.Root, gone []string) (names []string, err error) {
+	entries, _, err := list(r, f.rel)
+	if err != nil {
+		return nil, because(ErrNoRoot, err, "The folder %s can't be read: %s.", f.path, plain(err))
+	}
+	for _, e := range entries {
+		switch {
+		case slices.Contains(gone, e.Name()):
+		case e.IsDir():
+			names = append(names, e.Name()+"/")
+		default:
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// RemoveFiles removes the files that Takes told of, and the folder if nothing
+// else is in it, together with their versions. The project must have no
+// containers any more.
+//
+// Errors: as Takes, and ErrInUse, ErrReadOnly. What has gone until then is in
+// the Deletion.
+func (s *Service) RemoveFiles(ctx context.Context, id string) (Deletion, error) {
+	snap, k, err := s.get(ctx, id)
+	switch {
+	case err != nil:
+		return Deletion{}, err
+	case k.folder == nil:
+		return Deletion{}, refuse(ErrOutside, "%s", notHere(s, k.group))
+	case k.away != nil:
+		return Deletion{}, k.away
+	case k.group != nil:
+		return Deletion{}, refuse(ErrInUse, "%s has containers; take it down before its files are removed.", k.group.name)
+	}
+	f := k.folder
+	defer s.lock(f.path)()
+	defer s.dirty.Store(true)
+	d := Deletion{Files: []string{}, FilesKept: []string{}}
+	err = s.within(f.root, func(r *os.Root) error {
+		for _, name := range s.removable(r, snap, f) {
+			if err := r.Remove(path.Join(f.rel, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return unwritten(name, err)
+			}
+			d.Files = append(d.Files, name)
+		}
+		kept, err := f.left(r, nil)
+		d.FilesKept = append(d.FilesKept, kept...)
+		if err == nil && len(kept) == 0 && f.rel != "." {
+			d.Folder = r.Remove(f.rel) == nil // it may have got a file meanwhile
+		}
+		return err
+	})
+	forget := slices.Sorted(maps.Keys(f.named()))
+	if err == nil {
+		if err := s.store.ForgetComposeVersions(context.WithoutCancel(ctx), f.path, forget); err != nil {
+			s.log.Warn("the versions of removed files are not forgotten", logging.Err(err))
+		}
+	}
+	return d, err
+}
