@@ -56,7 +56,7 @@ func (s *Service) Act(ctx context.Context, r Request) (store.Operation, error) {
 // target is what a command acts on. A project without usable files here can
 // still be stopped, started and taken down.
 func (s *Service) target(ctx context.Context, id string, kind composecli.Kind) (project.Target, error) {
-	t, err := s.Dependencies.Projects.Target(ctx, id)
+	t, err := s.Projects.Target(ctx, id)
 	if err == nil || t.Name == "" || runsFiles(kind) {
 		return t, err
 	}
@@ -81,7 +81,7 @@ func (s *Service) mayTouch(ctx context.Context, r Request) error {
 // containers are a project's, or those of some services; ours is the service
 // that this program is, if it is one of them.
 func (s *Service) containers(ctx context.Context, id string, services []string) (ids []string, ours string, err error) {
-	p, err := s.Dependencies.Projects.Project(ctx, id)
+	p, err := s.Projects.Project(ctx, id)
 	if err != nil {
 		return nil, "", err
 	}

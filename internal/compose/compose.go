@@ -37,6 +37,7 @@ type Dependencies struct {
 	// started, for a moment.
 	Doctor      func(ctx context.Context, asks bool) (hostpath.Doctor, error)
 	StateFolder string // our own, which no project may mount
+	Home        string // what ~ is to the command line
 	// Hold keeps updates off containers, and is an error while one is in an
 	// operation.
 	Hold func(containers []string) (release func(), err error)

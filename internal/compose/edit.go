@@ -24,7 +24,7 @@ type Saved struct {
 // Errors: those of project.Service.Save; *PathsError if the project would mount
 // our own state folder.
 func (s *Service) Save(ctx context.Context, id, name string, content []byte, ifMatch, actor string) (Saved, error) {
-	t, err := s.Dependencies.Projects.Target(ctx, id)
+	t, err := s.Projects.Target(ctx, id)
 	if err != nil && t.Dir == "" {
 		return Saved{}, err
 	}
@@ -34,7 +34,7 @@ func (s *Service) Save(ctx context.Context, id, name string, content []byte, ifM
 	if err != nil {
 		return Saved{}, err
 	}
-	etag, err := s.Dependencies.Projects.Save(ctx, id, name, content, ifMatch, actor)
+	etag, err := s.Projects.Save(ctx, id, name, content, ifMatch, actor)
 	return Saved{ETag: etag, Problems: report.Problems, Notes: report.Notes}, err
 }
 
@@ -42,7 +42,7 @@ func (s *Service) Save(ctx context.Context, id, name string, content []byte, ifM
 //
 // Errors: as Save, and project.ErrNoVersion.
 func (s *Service) Restore(ctx context.Context, id string, n int64, ifMatch, actor string) (Saved, error) {
-	v, content, err := s.Dependencies.Projects.Version(ctx, id, n)
+	v, content, err := s.Projects.Version(ctx, id, n)
 	if err != nil {
 		return Saved{}, err
 	}
@@ -85,11 +85,11 @@ func (s *Service) Create(ctx context.Context, d Draft, actor string) (made proje
 			return made, nil, err
 		}
 	}
-	made, err = s.Dependencies.Projects.Create(ctx, d.Name, d.Compose, d.Env, actor)
+	made, err = s.Projects.Create(ctx, d.Name, d.Compose, d.Env, actor)
 	if err != nil {
 		return made, nil, err
 	}
-	t, err := s.Dependencies.Projects.Target(ctx, made.ID)
+	t, err := s.Projects.Target(ctx, made.ID)
 	if err == nil {
 		err = s.keepable(ctx, t, d.Start)
 	}
@@ -100,7 +100,7 @@ func (s *Service) Create(ctx context.Context, d Draft, actor string) (made proje
 		}
 	}
 	if err != nil {
-		_, undo := s.Dependencies.Projects.RemoveFiles(context.WithoutCancel(ctx), made.ID)
+		_, undo := s.Projects.RemoveFiles(context.WithoutCancel(ctx), made.ID)
 		return project.Project{}, nil, errors.Join(err, undo)
 	}
 	return made, nil, nil
@@ -117,4 +117,24 @@ func (s *Service) keepable(ctx context.Context, t project.Target, start bool) er
 		err = &InvalidError{Project: t.ID, Problems: report.Problems}
 	}
 	return err
+}
+
+// Files lists a project's files; see project.Service, as for those below.
+func (s *Service) Files(ctx context.Context, id string) ([]project.File, error) {
+	return s.Projects.Files(ctx, id)
+}
+
+// Read gives the content of one.
+func (s *Service) Read(ctx context.Context, id, name string) (content []byte, etag string, err error) {
+	return s.Projects.Read(ctx, id, name)
+}
+
+// Versions lists what is kept of them.
+func (s *Service) Versions(ctx context.Context, id, name string) ([]project.Version, error) {
+	return s.Projects.Versions(ctx, id, name)
+}
+
+// Version gives one of those with its content.
+func (s *Service) Version(ctx context.Context, id string, n int64) (project.Version, []byte, error) {
+	return s.Projects.Version(ctx, id, n)
 }

@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"path/filepath"
+	"strings"
 
 	"github.com/watch-docker/watch-docker/internal/composefile"
 	"github.com/watch-docker/watch-docker/internal/hostpath"
@@ -37,9 +38,9 @@ type Finding struct {
 	Suggestion string         `json:"suggestion"`
 }
 
-// Projects are all there are.
-func (s *Service) Projects(ctx context.Context) ([]project.Project, error) {
-	return s.Dependencies.Projects.Projects(ctx)
+// List gives all projects there are.
+func (s *Service) List(ctx context.Context) ([]project.Project, error) {
+	return s.Projects.Projects(ctx)
 }
 
 // Look tells all of one project. With asks, the engine is asked about paths
@@ -47,12 +48,12 @@ func (s *Service) Projects(ctx context.Context) ([]project.Project, error) {
 //
 // Errors: those of project.Service.Project.
 func (s *Service) Look(ctx context.Context, id string, asks bool) (View, error) {
-	detail, err := s.Dependencies.Projects.Project(ctx, id)
+	detail, err := s.Projects.Project(ctx, id)
 	if err != nil {
 		return View{}, err
 	}
 	v := View{Detail: detail}
-	target, err := s.Dependencies.Projects.Target(ctx, id)
+	target, err := s.Projects.Target(ctx, id)
 	if err != nil {
 		return v, nil //nolint:nilerr // Detail.Blocked says it
 	}
@@ -62,11 +63,11 @@ func (s *Service) Look(ctx context.Context, id string, asks bool) (View, error) 
 // Validate tells what would be with other content in place of some files', by
 // path relative to the project's folder.
 func (s *Service) Validate(ctx context.Context, id string, replace map[string][]byte) (View, error) {
-	detail, err := s.Dependencies.Projects.Project(ctx, id)
+	detail, err := s.Projects.Project(ctx, id)
 	if err != nil {
 		return View{}, err
 	}
-	target, err := s.Dependencies.Projects.Target(ctx, id)
+	target, err := s.Projects.Target(ctx, id)
 	if err != nil {
 		return View{}, err
 	}
@@ -98,16 +99,20 @@ func (s *Service) judge(ctx context.Context, paths []composefile.Path, asks bool
 	}
 	binds := make([]Bind, len(paths))
 	for i, p := range paths {
-		f := doctor.Judge(ctx, hostpath.Source{
-			Path: p.Source, Kind: p.Kind, ReadByCLI: p.ReadByCLI, CreateHostPath: p.CreateHostPath, Required: p.Required, Home: p.Home,
-		})
+		source := p.Source
+		if p.Home { // as the command line, which has our home folder, reads it
+			source = filepath.Join(s.Home, strings.TrimPrefix(source, "~"))
+		}
+		byCLI := p.Reader == composefile.ReaderCLI // one that is missing is a problem of the files
+		f := doctor.Judge(ctx, hostpath.Source{Path: source, Kind: p.Kind, ReadByCLI: byCLI, CreateHostPath: p.CreateHostPath, Home: p.Home})
 		binds[i] = Bind{Path: p, Finding: Finding{
 			State: f.State, Host: f.Host, Ours: f.Ours, Refuse: f.Refuse, Code: f.Code, Message: f.Message, Suggestion: f.Suggestion,
 		}}
-		if !p.ReadByCLI && doctor.Holds(p.Source, s.StateFolder) {
-			binds[i].Finding.Refuse, binds[i].Finding.Code = true, hostpath.CodeState
-			binds[i].Finding.Message = p.Source + " holds Watch Docker's own state, with its keys and passwords."
-			binds[i].Finding.Suggestion = "Mount a folder of the project's own in place of it: " + filepath.Join("./", "data") + "."
+		if !byCLI && doctor.Holds(source, s.StateFolder) {
+			state := &binds[i].Finding
+			state.Refuse, state.Code = true, hostpath.CodeState
+			state.Message = p.Written + " holds Watch Docker's own state, with its keys and passwords, or lies in it."
+			state.Suggestion = "Mount a folder that is the service's alone, such as ./data."
 		}
 	}
 	return binds, nil

@@ -18,7 +18,7 @@ type Removal struct {
 
 // Takes tells what a removal takes, and what it leaves.
 func (s *Service) Takes(ctx context.Context, r Removal) (project.Deletion, error) {
-	return s.Dependencies.Projects.Takes(ctx, r.Project, r.Volumes, r.Files)
+	return s.Projects.Takes(ctx, r.Project, r.Volumes, r.Files)
 }
 
 // Remove takes a project down, and removes its files if they are to go. What it
@@ -51,7 +51,7 @@ func (s *Service) Remove(ctx context.Context, r Removal, actor string) (store.Op
 		}
 		if r.Files {
 			report.Step("files")
-			gone, err := s.Dependencies.Projects.RemoveFiles(ctx, r.Project)
+			gone, err := s.Projects.RemoveFiles(ctx, r.Project)
 			takes.Files, takes.FilesKept, takes.Folder = gone.Files, gone.FilesKept, gone.Folder
 			return takes, err
 		}
