@@ -1,0 +1,244 @@
+package composefile
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// load has compose-go merge the files into one model, and takes the report
+// from that.
+func (c *checker) load() {
+	s, err := c.prepare()
+	defer s.close()
+	if err != nil {
+		c.failed = err
+		return
+	}
+	details := types.ConfigDetails{WorkingDir: s.on(c.src.Dir), ConfigFiles: s.configs(c.files), Environment: maps.Clone(c.env.values)}
+	dict, err := loader.LoadModelWithContext(c.ctx, details, c.options)
+	if err != nil {
+		c.loadFault(s, err)
+		return
+	}
+	options := loader.ToOptions(&details, []func(*loader.Options){c.options})
+	project, err := loader.ModelToProject(clone(dict).(map[string]any), options, details)
+	if err != nil {
+		c.loadFault(s, err)
+		return
+	}
+	c.describe(project)
+	c.paths(project, s)
+	c.unused()
+	c.risks(project)
+	if c.references(project) {
+		c.consistency(dict, details, s)
+	}
+}
+
+func (c *checker) options(o *loader.Options) {
+	o.SetProjectName(c.report.Name, true)
+	o.Profiles = c.profiles()
+	o.SkipConsistencyCheck, o.SkipResolveEnvironment, o.SkipResolveLabels = true, true, true
+	o.MaxNodeVisits = 2 * maxNodes
+	o.Interpolate.Substitute = func(text string, lookup template.Mapping) (string, error) {
+		return template.SubstituteWithOptions(text, lookup, template.WithoutLogging)
+	}
+}
+
+// consistency has compose-go look at what references doesn't. It isn't shown
+// who depends on whom: on that it looks at each way from one service to
+// another, of which thirty services can have a thousand million.
+func (c *checker) consistency(dict map[string]any, details types.ConfigDetails, s *stage) {
+	services, _ := dict["services"].(map[string]any)
+	for _, service := range services {
+		if m, ok := service.(map[string]any); ok {
+			delete(m, "depends_on")
+		}
+	}
+	options := loader.ToOptions(&details, []func(*loader.Options){c.options})
+	options.SkipConsistencyCheck = false
+	if _, err := loader.ModelToProject(dict, options, details); err != nil {
+		c.loadFault(s, err)
+	}
+}
+
+func clone(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for key, e := range v {
+			m[key] = clone(e)
+		}
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = clone(e)
+		}
+		return list
+	}
+	return v
+}
+
+var (
+	dottedPath   = regexp.MustCompile(`\b(services|networks|volumes|secrets|configs|models)\.([\w.-]+)`)
+	namedService = regexp.MustCompile(`service "?([\w.-]+)"?`)
+)
+
+// loadFault makes a problem of what compose-go says, with the place if its
+// words tell one.
+func (c *checker) loadFault(s *stage, err error) {
+	said := err.Error()
+	if s.root != "" {
+		said = strings.ReplaceAll(said, s.root, s.real)
+	}
+	for _, f := range c.all { // the names of copies
+		said = strings.ReplaceAll(said, fmt.Sprintf("/.%d.yaml", f.number), "")
+	}
+	said = strings.TrimPrefix(said, "validating ")
+	var at Place
+	if m := dottedPath.FindStringSubmatch(said); m != nil {
+		at = c.locate(append([]string{m[1]}, strings.Split(strings.Trim(m[2], "."), ".")...)...)
+	} else if m := namedService.FindStringSubmatch(said); m != nil {
+		at = c.locate("services", m[1])
+	}
+	said, _, _ = strings.Cut(said, ": invalid compose project")
+	c.problem("invalid", at, "Compose won't take this: %s.", strings.TrimRight(strings.ReplaceAll(said, "\n", " "), "."))
+}
+
+// locate is where the files say something, the last that do; or the nearest
+// that they say.
+func (c *checker) locate(path ...string) Place {
+	var best Place
+	depth := 0
+	look := func(f *file) {
+		for _, doc := range slices.Backward(f.docs) {
+			for n := len(path); n > depth; n-- {
+				if found := doc.get(path[:n]...); found != nil {
+					_, best = doc.find(path[:n])
+					depth = n
+				}
+			}
+		}
+	}
+	for _, f := range slices.Backward(c.files) {
+		look(f)
+	}
+	for _, f := range c.all {
+		look(f)
+	}
+	return best
+}
+
+// references tells everything that a service names and that isn't there;
+// compose-go would tell the first.
+func (c *checker) references(p *types.Project) bool {
+	before := len(c.report.Problems)
+	volumes, networks := slices.Sorted(maps.Keys(p.Volumes)), slices.Sorted(maps.Keys(p.Networks))
+	all := slices.Sorted(maps.Keys(p.AllServices()))
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s := p.Services[name]
+		if s.Build == nil && s.Image == "" && s.Provider == nil {
+			c.problem("missing_key", c.locate("services", name), "%s has neither image: nor build:. Say what it runs.", name)
+		}
+		for key := range s.Networks {
+			c.need(key, networks, name, "network", "networks")
+		}
+		for _, v := range s.Volumes {
+			if v.Type == types.VolumeTypeVolume && v.Source != "" {
+				c.need(v.Source, volumes, name, "volume", "volumes")
+			}
+		}
+		for _, v := range s.Configs {
+			c.need(v.Source, slices.Sorted(maps.Keys(p.Configs)), name, "config", "configs")
+		}
+		for _, v := range s.Secrets {
+			c.need(v.Source, slices.Sorted(maps.Keys(p.Secrets)), name, "secret", "secrets")
+		}
+		for key, how := range s.DependsOn {
+			_, disabled := p.DisabledServices[key]
+			switch {
+			case disabled && how.Required:
+				c.problem("undefined", c.locate("services", name, "depends_on", key), "%s depends on %s, which its profiles leave out. Give %s one of them, or set required: false.", name, key, name)
+			case !disabled && (how.Required || !slices.Contains(all, key)):
+				c.need(key, all, name, "service", "services", "depends_on")
+			}
+		}
+	}
+	c.cycles(p)
+	return len(c.report.Problems) == before
+}
+
+// need complains if a service names what there isn't.
+func (c *checker) need(key string, known []string, service, what, section string, under ...string) {
+	if slices.Contains(known, key) {
+		return
+	}
+	if len(under) == 0 {
+		under = []string{section}
+	}
+	hint := fmt.Sprintf("Add it to %s: at the top level.", section)
+	if section == "services" {
+		hint = "Add it, or remove this."
+	}
+	if right := nearest(key, known); right != "" {
+		hint = "Did you mean " + right + "?"
+	}
+	at := c.locate("services", service, under[0], key)
+	if list := c.locateItem(key, "services", service, under[0]); list != (Place{}) {
+		at = list
+	}
+	c.problem("undefined", at, "%s uses the %s %s, which isn't defined. %s", service, what, key, hint)
+}
+
+// locateItem is where a list has a word, by itself or before a colon.
+func (c *checker) locateItem(word string, path ...string) Place {
+	for _, f := range append(slices.Clone(c.files), c.all...) {
+		for _, doc := range f.docs {
+			for _, item := range doc.get(path...).strs() {
+				text, source := item.str(), item.get("source").str()
+				if text == word || strings.HasPrefix(text, word+":") || strings.HasPrefix(text, word+"=") || source == word {
+					return item.at
+				}
+			}
+		}
+	}
+	return Place{}
+}
+
+// cycles finds services that wait for one another, each circle once.
+func (c *checker) cycles(p *types.Project) {
+	const open, done = 1, 2
+	state := map[string]int{}
+	var path []string
+	var walk func(name string)
+	walk = func(name string) {
+		switch state[name] {
+		case done:
+			return
+		case open:
+			circle := append(slices.Clone(path[slices.Index(path, name):]), name)
+			c.problem("cycle", c.locate("services", name, "depends_on"), "Services wait for one another: %s. Remove one of these from depends_on, links, network_mode or volumes_from.", strings.Join(circle, " -> "))
+			return
+		}
+		state[name] = open
+		path = append(path, name)
+		for _, next := range slices.Sorted(maps.Keys(p.Services[name].DependsOn)) {
+			if _, ok := p.Services[next]; ok {
+				walk(next)
+			}
+		}
+		path = path[:len(path)-1]
+		state[name] = done
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		walk(name)
+	}
+}
