@@ -35,8 +35,9 @@ type folder struct {
 	readAt time.Time
 }
 
-// stamp tells a file from what it was before; absent: all zero.
+// stamp tells a file from what it was before; all zero: there is none.
 type stamp struct {
+	there    bool
 	modified time.Time
 	size     int64
 	mode     fs.FileMode
@@ -54,7 +55,7 @@ func stampOf(r *os.Root, name string) stamp {
 	if err != nil {
 		return stamp{}
 	}
-	return stamp{info.ModTime(), info.Size(), info.Mode()}
+	return stamp{true, info.ModTime(), info.Size(), info.Mode()}
 }
 
 // still says whether a folder is as it was read.
@@ -240,7 +241,7 @@ func (f *folder) envFiles(r *os.Root) (names []string) {
 		if _, seen := f.stamps[name]; !seen {
 			f.look(r, name)
 		}
-		if f.stamps[name].mode.IsRegular() && f.stamps[name].size <= MaxFile {
+		if st := f.stamps[name]; st.there && st.mode.IsRegular() && st.size <= MaxFile {
 			names = append(names, relative(f.work, name))
 		}
 	}

@@ -124,11 +124,17 @@ func (s *Service) scan(ctx context.Context, i int, r *os.Root, old, snap *snapsh
 // of a name has the name itself.
 func (n *snapshot) index() {
 	n.byID, n.byName, n.projects = map[string]*folder{}, map[string][]*folder{}, nil
+	above := map[place]string{} // project directories that a .env elsewhere leads to, and the project's name
+	for _, f := range n.all {
+		if f.source.Dir != "" && f.work != f.rel {
+			above[place{f.root, f.work}] = f.source.Name
+		}
+	}
 	for at, f := range n.all {
 		for _, rel := range f.watched() {
 			n.known[filepath.Join(f.base, filepath.FromSlash(rel))] = true
 		}
-		if f.source.Dir != "" {
+		if f.source.Dir != "" && above[at] != f.source.Name {
 			named := *f
 			n.projects, n.all[at] = append(n.projects, &named), &named
 		}
