@@ -51,6 +51,7 @@ type Dependencies struct {
 	Shells     *shell.Manager        // nil: none
 	Terminals  Terminals             // what shells run in
 	Files      Files                 // nil: none
+	Compose    Compose
 
 	// SpoolFolder is where uploads are kept, without a name, until they are
 	// complete; empty: the system's.

@@ -67,7 +67,7 @@ func (s *server) readProjectFiles(ctx context.Context, in *projectFilesIn) (*pro
 	if in.Reveal {
 		return out, nil
 	}
-	if shown, masked := composefile.Mask(in.Name, content, mask); masked {
+	if shown, masked := composefile.Mask(content, mask); masked {
 		out.Body.Content, out.Body.Masked, out.Body.ETag, out.ETag = string(shown), true, "", ""
 	}
 	return out, nil

@@ -164,6 +164,9 @@ func problemOf(err error) Problem {
 	if p, ok := problemOfIdentity(err); ok {
 		return p
 	}
+	if p, ok := problemOfCompose(err); ok {
+		return p
+	}
 	return problemOfSentinel(err)
 }
 

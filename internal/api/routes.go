@@ -32,6 +32,7 @@ func (s *server) routes(r *routes) {
 	handle(r, operator, "POST /api/containers/{id}/rename", "renameContainer", "Give a container another name", s.renameContainer)
 	handle(r, operator, "DELETE /api/containers/{id}", "removeContainer", "Remove a container; with its volumes only as an administrator", s.removeContainer)
 	s.fileRoutes(r)
+	s.composeRoutes(r)
 
 	handle(r, operator, "POST /api/updates/run", "runUpdates", "Update all that policy allows", s.runUpdates, accepted)
 	handle(r, operator, "POST /api/scan", "scan", "Ask the registries", s.startScan, accepted)

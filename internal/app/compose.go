@@ -56,9 +56,16 @@ func (s *Server) updatable(id string) bool {
 	return err == nil && c.Status == scanner.UpdateAvailable
 }
 
-// sayCompose says once at the start whether projects can be acted on.
-func (s *Server) sayCompose(ctx context.Context) error {
+// prepareCompose says once whether projects can be acted on, and removes what
+// an earlier process left of its looks at the host.
+func (s *Server) prepareCompose(ctx context.Context) error {
+	if err := s.engine.ClearProbes(ctx, probePrefix); err != nil {
+		s.log.Debug("what was left of looks at the host stays for now", logging.Err(err))
+	}
 	a := s.compose.Available(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	log := s.log.With(logging.Component("compose"))
 	if !a.Available {
 		log.Warn(a.Problem)

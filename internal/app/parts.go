@@ -29,6 +29,8 @@ type parts struct {
 	scanner  *scanner.Scanner
 	updater  *updater.Updater
 	operator operator
+	command  *composecli.CLI // nil: there is no docker compose here
+	hosts    *hosts
 	changes  changes // of operations
 }
 
@@ -54,8 +56,9 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Self: self, Logger: log,
 		Changed: p.changes.tell,
 	}
-	if compose, err := composecli.New(environ); err == nil {
-		updates.Compose = compose
+	p.hosts = &hosts{engine: p.engine, ids: updates.Own, shown: cfg.Compose.Path}
+	if p.command = newCommand(p, environ); p.command != nil {
+		updates.Compose = p.command
 	}
 	p.updater = updater.New(updates)
 	p.operator = operator{scanner: p.scanner, updater: p.updater}

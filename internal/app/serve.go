@@ -18,10 +18,12 @@ import (
 	"github.com/watch-docker/watch-docker/internal/api"
 	"github.com/watch-docker/watch-docker/internal/audit"
 	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/compose"
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/containerlog"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/logging"
+	"github.com/watch-docker/watch-docker/internal/project"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/scheduler"
 	"github.com/watch-docker/watch-docker/internal/shell"
@@ -67,6 +69,8 @@ type Server struct {
 	sockets  sync.WaitGroup
 	hub      *wsstream.Hub
 	shells   *shell.Manager
+	projects *project.Service
+	compose  *compose.Service
 	environ  []string
 
 	connections atomic.Int64 // how often the engine's events have connected
@@ -181,11 +185,14 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	}
 	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	s.shells = shell.New(shell.Options{Logger: s.log})
+	if err := s.composing(cfg, side); err != nil {
+		return err
+	}
 	handler, err := api.New(api.Dependencies{
 		Files: files{side}, SpoolFolder: cfg.StatePath,
 		Shells: s.shells, Terminals: terminals{parts: s.parts, environ: s.environ, enabled: func() bool { return s.watcher.Current().Shell.HostEnabled }},
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
-		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Logs: logs{s.logs}, Page: page,
+		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Logs: logs{s.logs}, Page: page, Compose: s.compose,
 		Live: side, Hub: s.hub,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
@@ -239,6 +246,8 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return s.watcher.Run(ctx) })
 	group.Go(func() error { return s.auth.Run(ctx) })
 	group.Go(func() error { return s.audit.Run(ctx) })
+	group.Go(func() error { return s.projects.Run(ctx) })
+	group.Go(func() error { return s.prepareCompose(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		s.shells.Close() // a few seconds

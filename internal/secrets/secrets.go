@@ -30,6 +30,15 @@ func Is(name, value string) bool {
 // Value guesses it from the value alone.
 func Value(value string) bool { return secretValue.MatchString(value) }
 
+// Find is where in a text such a value begins, or -1.
+func Find(text string) int {
+	at := secretValue.FindStringIndex(text)
+	if at == nil {
+		return -1
+	}
+	return at[0]
+}
+
 // Name guesses it from the name alone.
 func Name(name string) bool {
 	name = strings.ToLower(name)

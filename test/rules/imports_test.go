@@ -34,9 +34,10 @@ func may() map[string][]string {
 		"task":         {"store", "logging"},
 		"shell":        {"logging"},
 		"updater":      {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "secrets", "shell", "store", "image", "logging", "wsstream"},
+		"api":          {"audit", "auth", "twofa", "compose", "composecli", "composefile", "containerlog", "project", "task", "scanner", "policy", "preview", "secrets", "shell", "store", "image", "logging", "wsstream"},
 		"wsstream":     {},
 		"containerlog": {"dockercli", "logging"},
+		"compose":      {"composecli", "composefile", "hostpath", "project", "store", "task"},
 		"composefile":  {"secrets"},
 	}
 }
