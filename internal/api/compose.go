@@ -9,7 +9,6 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/compose"
 	"github.com/watch-docker/watch-docker/internal/composecli"
-	"github.com/watch-docker/watch-docker/internal/composefile"
 	"github.com/watch-docker/watch-docker/internal/project"
 	"github.com/watch-docker/watch-docker/internal/secrets"
 	"github.com/watch-docker/watch-docker/internal/store"

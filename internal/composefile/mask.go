@@ -49,6 +49,9 @@ func secretAt(line string) int {
 	}
 	for _, m := range assignment.FindAllStringSubmatchIndex(line, -1) {
 		value := strings.TrimSpace(line[m[1]:])
+		if strings.HasSuffix(line[:m[2]], "${") && strings.HasPrefix(value, "?") {
+			continue // what is said without it
+		}
 		if value != "" && secrets.Name(line[m[2]:m[3]]) && !elsewhere.MatchString(value) && (at < 0 || m[1] < at) {
 			at = m[1]
 		}
