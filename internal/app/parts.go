@@ -16,6 +16,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/registry"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/task"
 	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
@@ -29,6 +30,7 @@ type parts struct {
 	scanner  *scanner.Scanner
 	updater  *updater.Updater
 	operator operator
+	tasks    *task.Runner // operations that aren't updates
 	changes  changes // of operations
 }
 
@@ -50,9 +52,10 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	p.tasks = task.New(task.Dependencies{Store: st, Logger: log, Keep: keepOperations, Changed: p.changes.tell, Explain: explained})
 	updates := updater.Dependencies{
 		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Self: self, Logger: log,
-		Changed: p.changes.tell,
+		Changed: p.changes.tell, Elsewhere: p.knows,
 	}
 	if compose, err := composecli.New(environ); err == nil {
 		updates.Compose = compose

@@ -166,6 +166,22 @@ func (r *Runner) Start(ctx context.Context, q Request, w Work) (store.Operation,
 	return begun, nil
 }
 
+// Join is Start, but gives the operation that has the key already if one does:
+// for work that whoever asks second wants as well.
+//
+// Errors: ErrTooMany, ErrStopping, and the store's.
+func (r *Runner) Join(ctx context.Context, q Request, w Work) (store.Operation, error) {
+	op, err := r.Start(ctx, q, w)
+	var busy *BusyError
+	if !errors.As(err, &busy) {
+		return op, err
+	}
+	if op, ok := r.Operation(busy.OperationID); ok {
+		return op, nil
+	}
+	return r.Store.Operation(ctx, busy.OperationID) // it has just ended
+}
+
 // take gives the job its key, and a place among those that Run waits for.
 func (r *Runner) take(j *job) error {
 	r.mu.Lock()
