@@ -158,6 +158,7 @@ func (r *Runner) Start(ctx context.Context, q Request, w Work) (store.Operation,
 	if err := r.Store.SaveOperation(ctx, j.op); err != nil {
 		end()
 		r.drop(j)
+		r.work.Done()
 		return store.Operation{}, err
 	}
 	begun := j.snapshot()
@@ -200,18 +201,18 @@ func (r *Runner) take(j *job) error {
 	return nil
 }
 
-// drop takes key and place away.
+// drop takes the key away.
 func (r *Runner) drop(j *job) {
 	r.mu.Lock()
 	delete(r.byKey, j.key)
 	delete(r.byID, j.op.ID)
 	r.mu.Unlock()
 	close(j.done)
-	r.work.Done()
 }
 
 // run does the work and writes down how it ended.
 func (r *Runner) run(ctx context.Context, j *job, w Work) {
+	defer r.work.Done()
 	defer j.end()
 	r.Logger.Info("begins", logging.Action(j.op.Kind), zap.String("target", j.op.Target))
 	result, err := r.safely(ctx, j, w)
