@@ -159,7 +159,7 @@ func (b *board) snapshot() boardFrame {
 		}
 		s.Containers = orEmpty(s.Containers)
 		for _, op := range b.under {
-			s.Operations = append(s.Operations, whole(op))
+			s.Operations = append(s.Operations, brief(op))
 		}
 		slices.SortFunc(s.Operations, func(a, b store.Operation) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
 		b.whole = frameOf(s)
@@ -301,7 +301,7 @@ func (b *board) follow(ctx context.Context, ids map[string]bool, say func(boardF
 			delete(b.told, id)
 		}
 		b.mu.Unlock()
-		say(boardFrame{frameOf(operationFrame{"operation", whole(op)}), false})
+		say(boardFrame{frameOf(operationFrame{"operation", brief(op)}), false})
 	}
 	return nil
 }

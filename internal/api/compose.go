@@ -22,7 +22,7 @@ type Compose interface {
 	Look(ctx context.Context, id string, asks bool) (compose.View, error)
 	Validate(ctx context.Context, id string, replace map[string][]byte) (compose.View, error)
 	Act(ctx context.Context, r compose.Request) (store.Operation, error)
-	Preview(ctx context.Context, r compose.Request) ([]composecli.Change, error)
+	Preview(ctx context.Context, r compose.Request) (compose.Plan, error)
 	Takes(ctx context.Context, r compose.Removal) (project.Deletion, error)
 	Remove(ctx context.Context, r compose.Removal, actor string) (store.Operation, error)
 	Create(ctx context.Context, d compose.Draft, actor string) (project.Project, *store.Operation, error)
@@ -206,7 +206,7 @@ type upOut struct {
 	Body     struct {
 		*store.Operation
 
-		Changes []composecli.Change `json:"changes,omitempty"`
+		*compose.Plan
 	} `nameHint:"UpAnswer"`
 }
 
@@ -218,12 +218,13 @@ func (s *server) upProject(ctx context.Context, in *upIn) (*upOut, error) {
 	trailOf(ctx).about(in.Project)
 	if in.DryRun {
 		trailOf(ctx).note(true, "dry run")
-		changes, err := s.Compose.Preview(ctx, compose.Request{Project: in.Project, Action: action, Actor: callerOf(ctx).Username})
+		plan, err := s.Compose.Preview(ctx, compose.Request{Project: in.Project, Action: action, Actor: callerOf(ctx).Username})
 		if err != nil {
 			return nil, err
 		}
 		out := &upOut{Status: http.StatusOK}
-		out.Body.Changes = orEmpty(changes)
+		plan.Changes, plan.Notes = orEmpty(plan.Changes), orEmpty(plan.Notes)
+		out.Body.Plan = &plan
 		return out, nil
 	}
 	done, err := s.actOnProject(ctx, in.Project, action, in.WaitQuery)

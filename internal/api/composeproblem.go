@@ -17,9 +17,7 @@ const (
 	CodeComposeInvalid = "compose_invalid"
 	CodePaths          = "compose_paths"
 	CodeOwnProject     = "own_project"
-	CodeBusy           = "busy"
-	CodeTooManyTasks   = "too_many_operations"
-	CodeStopping       = "overloaded"
+	CodeProjectBusy    = "project_busy"
 )
 
 // problemOfCompose is what an error about projects and tasks comes to.
@@ -49,7 +47,7 @@ func problemOfCompose(err error) (Problem, bool) {
 	case errors.As(err, &own):
 		return problem(http.StatusConflict, CodeOwnProject, own.Error()), true
 	case errors.As(err, &busy):
-		p := problem(http.StatusConflict, CodeBusy, sentence(busy.Error()))
+		p := problem(http.StatusConflict, CodeProjectBusy, sentence(busy.Error()))
 		p.OperationID = busy.OperationID
 		return p, true
 	case errors.As(err, &refused):
@@ -59,9 +57,9 @@ func problemOfCompose(err error) (Problem, bool) {
 	case errors.Is(err, composecli.ErrInvalid):
 		return problem(http.StatusUnprocessableEntity, CodeValidation, sentence(err.Error())), true
 	case errors.Is(err, task.ErrStopping):
-		return problem(http.StatusServiceUnavailable, CodeStopping, sentence(err.Error())).retryAfter(5), true
+		return problemOfSentinel(ErrStopping), true
 	case errors.Is(err, task.ErrTooMany):
-		return problem(http.StatusServiceUnavailable, CodeTooManyTasks, sentence(err.Error())).retryAfter(5), true
+		return problemOfSentinel(ErrTooManyOperations), true
 	}
 	return Problem{}, false
 }

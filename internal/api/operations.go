@@ -172,7 +172,7 @@ func (s *server) listOperations(ctx context.Context, in *listOperationsIn) (*lis
 	out := &listOperationsOut{}
 	out.Body.Operations = make([]store.Operation, 0, len(all))
 	for _, op := range all {
-		out.Body.Operations = append(out.Body.Operations, whole(op))
+		out.Body.Operations = append(out.Body.Operations, brief(op))
 	}
 	return out, nil
 }
@@ -220,6 +220,16 @@ func (s *server) ended(ctx context.Context, op store.Operation, limit time.Durat
 		return whole(op), nil
 	}
 	return whole(now), err
+}
+
+// lastLines is how much of an operation's output is told with others, and as
+// it comes; GET /api/operations/{id} has all that is kept.
+const lastLines = 20
+
+// brief is whole, with the end of its output alone.
+func brief(op store.Operation) store.Operation {
+	op.Output = op.Output[max(0, len(op.Output)-lastLines):]
+	return whole(op)
 }
 
 // whole has lists where there would be null.

@@ -215,6 +215,8 @@ var (
 	ErrUnknownContainer  = errors.New("no such container")
 	ErrUnknownImage      = errors.New("no such image")
 	ErrEngineUnavailable = errors.New("the Docker engine doesn't answer")
+	ErrTooManyOperations = errors.New("too many operations are under way")
+	ErrStopping          = errors.New("the program is stopping")
 )
 
 // BusyError says that a container is in an operation.

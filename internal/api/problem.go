@@ -99,6 +99,8 @@ const (
 	CodeUpdateRefused    = "update_refused"
 	CodeNoImage          = "image_not_found"
 	CodeNoOperation      = "operation_not_found"
+	CodeTooManyAtOnce    = "too_many_operations"
+	CodeStopping         = "stopping"
 	CodeTooLate          = "too_late"
 	CodeTooManyStats     = "too_many_stats" // of a frame
 	CodeConflict         = "conflict"
@@ -190,6 +192,10 @@ func problemOfSentinel(err error) Problem {
 		return problem(http.StatusNotFound, CodeNoOperation, "There is no such operation, or no more.")
 	case errors.Is(err, ErrEngineUnavailable):
 		return problem(http.StatusServiceUnavailable, CodeEngine, "The Docker engine doesn't answer; GET /api/system and the log say more.").retryAfter(5)
+	case errors.Is(err, ErrTooManyOperations):
+		return problem(http.StatusTooManyRequests, CodeTooManyAtOnce, "Too many operations are under way; wait for the end of one.").retryAfter(5)
+	case errors.Is(err, ErrStopping):
+		return problem(http.StatusServiceUnavailable, CodeStopping, "The program is stopping; ask again when it is back.").retryAfter(10)
 	case errors.Is(err, context.Canceled):
 		return problem(statusClientGone, CodeGone, "The client went away before the answer.")
 	}

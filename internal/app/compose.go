@@ -31,7 +31,7 @@ func (s *Server) composing(cfg *config.Config, side ports) error {
 		return err
 	}
 	d := compose.Dependencies{
-		Projects: s.projects, Tasks: s.tasks, Doctor: s.hosts.doctor, StateFolder: cfg.StatePath, Home: homeOf(s.environ),
+		Projects: s.projects, Engine: s.engine, Tasks: s.tasks, Doctor: s.hosts.doctor, StateFolder: cfg.StatePath, Home: homeOf(s.environ),
 		Hold: side.holdAll, Own: s.updater.Own,
 	}
 	if s.command != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/task"
 	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
@@ -74,12 +75,11 @@ func (p ports) Stats(ctx context.Context, id string, on func(api.Stats)) error {
 
 // Cancel implements api.Operations.
 func (p ports) Cancel(ctx context.Context, id, actor string) error {
-	if j := p.scans.find(id); j != nil {
-		j.callOff(actor)
-		return nil
+	known, err := p.tasks.Cancel(id, actor)
+	if !known {
+		err = p.updater.Cancel(ctx, id, actor)
 	}
-	err := p.updater.Cancel(ctx, id, actor)
-	if errors.Is(err, updater.ErrTooLate) {
+	if errors.Is(err, updater.ErrTooLate) || errors.Is(err, task.ErrTooLate) {
 		return &api.TooLateError{Reason: "It is " + err.Error() + "."}
 	}
 	return err

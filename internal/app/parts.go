@@ -16,6 +16,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/registry"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/task"
 	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
@@ -31,7 +32,8 @@ type parts struct {
 	operator operator
 	command  *composecli.CLI // nil: there is no docker compose here
 	hosts    *hosts
-	changes  changes // of operations
+	tasks    *task.Runner // operations that aren't updates
+	changes  changes      // of operations
 }
 
 // assemble builds the parts on an open store, which they close at the end. A
@@ -52,9 +54,10 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	p.tasks = task.New(task.Dependencies{Store: st, Logger: log, Keep: keepOperations, Changed: p.changes.tell, Explain: explained})
 	updates := updater.Dependencies{
 		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Self: self, Logger: log,
-		Changed: p.changes.tell,
+		Changed: p.changes.tell, Elsewhere: p.knows,
 	}
 	p.hosts = &hosts{engine: p.engine, ids: updates.Own, shown: cfg.Compose.Path}
 	if p.command = newCommand(p, environ); p.command != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/scheduler"
 	"github.com/watch-docker/watch-docker/internal/store"
+	"github.com/watch-docker/watch-docker/internal/task"
 	"github.com/watch-docker/watch-docker/internal/updater"
 )
 
@@ -18,7 +19,6 @@ import (
 type ports struct {
 	*parts
 
-	scans     *scans
 	interval  *scheduler.Interval
 	updates   *scheduler.Cron
 	startedAt time.Time
@@ -54,8 +54,8 @@ func (p ports) UpdateAll(ctx context.Context, r api.RunRequest) (api.Run, error)
 
 // Operation implements api.Operations.
 func (p ports) Operation(ctx context.Context, id string) (store.Operation, error) {
-	if j := p.scans.find(id); j != nil {
-		return j.snapshot(), nil
+	if op, ok := p.tasks.Operation(id); ok {
+		return op, nil
 	}
 	return p.updater.Operation(ctx, id)
 }
@@ -76,8 +76,8 @@ func (p ports) Operations(ctx context.Context, f store.OperationFilter) ([]store
 
 // Done implements api.Operations.
 func (p ports) Done(id string) <-chan struct{} {
-	if j := p.scans.find(id); j != nil {
-		return j.done
+	if done, ok := p.tasks.Done(id); ok {
+		return done
 	}
 	return p.updater.Done(id)
 }
@@ -237,6 +237,14 @@ func ported(err, unknown error) error {
 		return fmt.Errorf("%w: %w", api.ErrEngineUnavailable, err)
 	case errors.Is(err, dockercli.ErrConflict), errors.Is(err, dockercli.ErrRefused):
 		return &api.ConflictError{Reason: err.Error()}
+	case errors.Is(err, task.ErrTooMany):
+		return fmt.Errorf("%w: %w", api.ErrTooManyOperations, err)
+	case errors.Is(err, task.ErrStopping), errors.Is(err, updater.ErrStopping):
+		return fmt.Errorf("%w: %w", api.ErrStopping, err)
+	}
+	var busy *task.BusyError
+	if errors.As(err, &busy) {
+		return &api.BusyError{Container: busy.Target, OperationID: busy.OperationID}
 	}
 	return err
 }

@@ -61,7 +61,6 @@ type Server struct {
 	audit    *audit.Log
 	required atomic.Bool // twofa.required
 	interval *scheduler.Interval
-	asked    *scans
 	logs     *containerlog.Service
 	cron     *scheduler.Cron
 	initial  bool
@@ -141,7 +140,6 @@ func NewServer(ctx context.Context, p Program, file string) (_ *Server, err erro
 		return nil, err
 	}
 	s.interval = scheduler.NewInterval(cfg.Scan.Interval, s.scan)
-	s.asked = newScans(s.parts)
 	s.logs = containerlog.New(s.engine, log)
 	s.cron = scheduler.NewCron(updateSchedule(cfg), cfg.Update.Location(), s.autoUpdate)
 	s.initial = cfg.Scan.InitialScanOnStart
@@ -183,7 +181,7 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	side := ports{parts: s.parts, scans: s.asked, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
+	side := ports{parts: s.parts, interval: s.interval, updates: s.cron, startedAt: time.Now().UTC()}
 	s.shells = shell.New(shell.Options{Logger: s.log})
 	if err := s.composing(cfg, side); err != nil {
 		return err
@@ -192,7 +190,7 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 		Files: files{side}, SpoolFolder: cfg.StatePath,
 		Shells: s.shells, Terminals: terminals{parts: s.parts, environ: s.environ, enabled: func() bool { return s.watcher.Current().Shell.HostEnabled }},
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
-		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: s.asked, Updates: side, Operations: side, Engine: side, Images: side, System: side, Logs: logs{s.logs}, Page: page, Compose: s.compose,
+		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: side, Updates: side, Operations: side, Engine: side, Images: side, System: side, Logs: logs{s.logs}, Page: page, Compose: s.compose,
 		Live: side, Hub: s.hub,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},
@@ -241,7 +239,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return s.scanner.Follow(ctx, s) })
 	group.Go(func() error { return s.update(ctx) })
 	group.Go(func() error { return s.interval.Run(ctx, s.initial) })
-	group.Go(func() error { return s.asked.Run(ctx) })
+	group.Go(func() error { return s.tasks.Run(ctx) })
 	group.Go(func() error { return s.cron.Run(ctx) })
 	group.Go(func() error { return s.watcher.Run(ctx) })
 	group.Go(func() error { return s.auth.Run(ctx) })

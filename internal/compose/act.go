@@ -184,20 +184,3 @@ func explained(err error) error {
 	}
 	return nil
 }
-
-// Preview tells what an up would do; nothing is changed.
-//
-// Errors: as Act.
-func (s *Service) Preview(ctx context.Context, r Request) ([]composecli.Change, error) {
-	if _, err := s.version(ctx); err != nil {
-		return nil, err
-	}
-	t, err := s.target(ctx, r.Project, r.Action.Kind)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Ready(ctx, t, nil); err != nil {
-		return nil, err
-	}
-	return s.Commands.Preview(ctx, commandProject(t), r.Action)
-}

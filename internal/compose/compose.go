@@ -16,6 +16,7 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/composefile"
+	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/hostpath"
 	"github.com/watch-docker/watch-docker/internal/project"
 	"github.com/watch-docker/watch-docker/internal/task"
@@ -24,14 +25,21 @@ import (
 // Commands is composecli.CLI.
 type Commands interface {
 	Do(ctx context.Context, p composecli.Project, a composecli.Action, on func(composecli.Event), line func(string)) error
-	Preview(ctx context.Context, p composecli.Project, a composecli.Action) ([]composecli.Change, error)
+	Preview(ctx context.Context, p composecli.Project, a composecli.Action) (composecli.Plan, error)
+	Hashes(ctx context.Context, p composecli.Project) (map[string]string, error)
 	Version(ctx context.Context) (composecli.Version, error)
+}
+
+// Engine is the part of dockercli.Client that is needed.
+type Engine interface {
+	Containers(ctx context.Context, ids ...string) ([]dockercli.Container, error)
 }
 
 // Dependencies are what a Service needs.
 type Dependencies struct {
 	Projects *project.Service
 	Commands Commands // nil: there are none here
+	Engine   Engine
 	Tasks    *task.Runner
 	// Doctor judges paths; one that asks makes containers that are never
 	// started, for a moment.

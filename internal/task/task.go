@@ -158,12 +158,29 @@ func (r *Runner) Start(ctx context.Context, q Request, w Work) (store.Operation,
 	if err := r.Store.SaveOperation(ctx, j.op); err != nil {
 		end()
 		r.drop(j)
+		r.work.Done()
 		return store.Operation{}, err
 	}
 	begun := j.snapshot()
 	r.tell(begun.ID)
 	go r.run(work, j, w)
 	return begun, nil
+}
+
+// Join is Start, but gives the operation that has the key already if one does:
+// for work that whoever asks second wants as well.
+//
+// Errors: ErrTooMany, ErrStopping, and the store's.
+func (r *Runner) Join(ctx context.Context, q Request, w Work) (store.Operation, error) {
+	op, err := r.Start(ctx, q, w)
+	var busy *BusyError
+	if !errors.As(err, &busy) {
+		return op, err
+	}
+	if op, ok := r.Operation(busy.OperationID); ok {
+		return op, nil
+	}
+	return r.Store.Operation(ctx, busy.OperationID) // it has just ended
 }
 
 // take gives the job its key, and a place among those that Run waits for.
@@ -184,18 +201,18 @@ func (r *Runner) take(j *job) error {
 	return nil
 }
 
-// drop takes key and place away.
+// drop takes the key away.
 func (r *Runner) drop(j *job) {
 	r.mu.Lock()
 	delete(r.byKey, j.key)
 	delete(r.byID, j.op.ID)
 	r.mu.Unlock()
 	close(j.done)
-	r.work.Done()
 }
 
 // run does the work and writes down how it ended.
 func (r *Runner) run(ctx context.Context, j *job, w Work) {
+	defer r.work.Done()
 	defer j.end()
 	r.Logger.Info("begins", logging.Action(j.op.Kind), zap.String("target", j.op.Target))
 	result, err := r.safely(ctx, j, w)

@@ -144,6 +144,9 @@ func TestOneAtATimeForAKey(t *testing.T) {
 	if id, ok := w.Of("pull web:1"); !ok || id != first.ID {
 		t.Errorf("of the key: %q, %v", id, ok)
 	}
+	if joined, err := w.Join(t.Context(), pull(), waits); err != nil || joined.ID != first.ID {
+		t.Errorf("who joins gets %s, %v", joined.ID, err)
+	}
 	other := w.start(task.Request{Kind: "pull", Target: "web:1", Key: "another"}, waits)
 	for _, id := range []string{first.ID, other.ID} {
 		if known, err := w.Cancel(id, "ann"); !known || err != nil {
@@ -184,10 +187,11 @@ func TestManyAskAtOnceAndOneBegins(t *testing.T) {
 }
 
 func TestACancelledOneSaysByWhom(t *testing.T) {
-	w := newWorld(t)
+	w, goOn := newWorld(t), make(chan struct{})
 	op := w.start(pull(), func(ctx context.Context, r *task.Report) (any, error) {
 		r.Step("pull")
 		<-ctx.Done()
+		<-goOn
 		return []string{"half"}, &task.Error{Code: "pull_failed", Message: "One of two had come."}
 	})
 	for range 2 {
@@ -195,6 +199,7 @@ func TestACancelledOneSaysByWhom(t *testing.T) {
 			t.Errorf("cancel: %v, %v", known, err)
 		}
 	}
+	close(goOn)
 	got := w.record(op.ID)
 	if got.State != store.Cancelled || got.Error.Code != task.CodeCancelled || got.Error.Message != "Cancelled by bob. One of two had come." {
 		t.Errorf("%+v", got.Error)

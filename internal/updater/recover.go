@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/logging"
@@ -19,9 +20,13 @@ import (
 // dockercli.ErrUnavailable. What can't be resolved for another reason is
 // recorded as failed and doesn't keep the others.
 func (u *Updater) Recover(ctx context.Context) error {
-	unfinished, err := u.store.Unfinished(ctx)
+	unfinished, err := u.left(ctx)
 	if err != nil || len(unfinished) == 0 {
 		return err
+	}
+	unfinished = slices.DeleteFunc(unfinished, func(o store.Operation) bool { return u.gaveUp(ctx, o) })
+	if len(unfinished) == 0 {
+		return nil
 	}
 	if err := u.engine.Ping(ctx); err != nil {
 		return err
@@ -32,6 +37,48 @@ func (u *Updater) Recover(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// left gives the unfinished operations that aren't this process's own: it
+// takes them from the moment on at which it listens.
+func (u *Updater) left(ctx context.Context) ([]store.Operation, error) {
+	unfinished, err := u.store.Unfinished(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var left []store.Operation
+	for _, o := range unfinished {
+		if u.underWay(o.ID) {
+			continue
+		}
+		now, err := u.store.Operation(ctx, o.ID) // it may have been, and have ended
+		if errors.Is(err, store.ErrNoOperation) || err == nil && now.State.Finished() {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, now)
+	}
+	return left, nil
+}
+
+func (u *Updater) underWay(id string) bool {
+	u.mu.Lock()
+	j := u.jobs[id]
+	u.mu.Unlock()
+	return j != nil || u.elsewhere != nil && u.elsewhere(id)
+}
+
+// gaveUp records an operation of another kind as interrupted, which nobody
+// goes on with, and reports whether it was one: a pull, a prune, a scan.
+func (u *Updater) gaveUp(ctx context.Context, o store.Operation) bool {
+	if o.Kind == KindUpdate || o.Kind == KindRollback {
+		return false
+	}
+	j := &job{store: u.store, operation: o, done: make(chan struct{}), changed: u.changedOperation}
+	u.end(ctx, j, store.Failed, failure(CodeInterrupted, errors.New("the program ended in the middle; what had been done by then stays, and the rest has to be asked for again")))
+	return true
 }
 
 func (u *Updater) recover(ctx context.Context, o store.Operation) error {

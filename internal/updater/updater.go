@@ -53,6 +53,9 @@ type Dependencies struct {
 	Self        Self     // zero: that container can't be replaced
 	Guest       *Guest   // nil but in a helper
 	Compose     Compose  // nil: there is none
+	// Elsewhere reports whether an operation of another kind is under way in
+	// this process, so that Recover leaves it alone; nil: there are none.
+	Elsewhere func(operationID string) bool
 	// Changed is told the id of an operation that has changed. It must not
 	// call the updater; nil: nobody wants to know.
 	Changed func(operationID string)
@@ -106,7 +109,8 @@ type Updater struct {
 	log         *zap.Logger
 	wake        chan struct{}
 
-	changedOperation func(operationID string) // nil: see Dependencies.Changed
+	changedOperation func(operationID string)      // nil: see Dependencies.Changed
+	elsewhere        func(operationID string) bool // nil: see Dependencies.Elsewhere
 
 	mu       sync.Mutex // guards what follows
 	settings Settings
@@ -129,7 +133,7 @@ func New(d Dependencies) *Updater {
 		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, self: d.Self, guest: d.Guest, compose: d.Compose,
 		log:  d.Logger.With(logging.Component("updater")),
 		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
-		unsaved: map[string]store.Operation{}, changed: make(chan struct{}), changedOperation: d.Changed,
+		unsaved: map[string]store.Operation{}, changed: make(chan struct{}), changedOperation: d.Changed, elsewhere: d.Elsewhere,
 	}
 }
 

@@ -37,7 +37,7 @@ func may() map[string][]string {
 		"api":          {"audit", "auth", "twofa", "compose", "composecli", "composefile", "containerlog", "project", "task", "scanner", "policy", "preview", "secrets", "shell", "store", "image", "logging", "wsstream"},
 		"wsstream":     {},
 		"containerlog": {"dockercli", "logging"},
-		"compose":      {"composecli", "composefile", "hostpath", "project", "store", "task"},
+		"compose":      {"composecli", "composefile", "dockercli", "hostpath", "project", "store", "task"},
 		"composefile":  {"secrets"},
 	}
 }
