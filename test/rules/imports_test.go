@@ -23,7 +23,7 @@ func may() map[string][]string {
 		"config":       {"logging"},
 		"policy":       {"image"},
 		"store":        {"logging"},
-		"dockercli":    leaf,
+		"dockercli":    {"image", "logging", "runspec"},
 		"registry":     leaf,
 		"scheduler":    {"logging"},
 		"preview":      {"image"},
@@ -36,7 +36,7 @@ func may() map[string][]string {
 		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "secrets", "shell", "store", "image", "logging", "wsstream"},
 		"wsstream":     {},
 		"containerlog": {"dockercli", "logging"},
-		"composefile":  {"secrets"},
+		"composefile":  {"runspec", "secrets"},
 	}
 }
 
