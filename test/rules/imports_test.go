@@ -23,7 +23,7 @@ func may() map[string][]string {
 		"config":       {"logging"},
 		"policy":       {"image"},
 		"store":        {"logging"},
-		"dockercli":    leaf,
+		"dockercli":    {"image", "logging", "runspec"},
 		"registry":     leaf,
 		"scheduler":    {"logging"},
 		"preview":      {"image"},
@@ -38,7 +38,7 @@ func may() map[string][]string {
 		"wsstream":     {},
 		"containerlog": {"dockercli", "logging"},
 		"compose":      {"composecli", "composefile", "dockercli", "hostpath", "project", "store", "task"},
-		"composefile":  {"secrets"},
+		"composefile":  {"runspec", "secrets"},
 	}
 }
 

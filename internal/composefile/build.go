@@ -1,0 +1,175 @@
+package composefile
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// object builds a mapping in the order in which it is written.
+type object struct{ n *yaml.Node }
+
+func newObject() object { return object{&yaml.Node{Kind: yaml.MappingNode}} }
+
+// set adds a key unless its value is zero: nothing that wasn't asked for is
+// written.
+func (o object) set(name string, value any) {
+	n := encode(value)
+	if n == nil {
+		return
+	}
+	o.n.Content = append(o.n.Content, plainKey(name), n)
+}
+
+// note puts a comment above the key that was set last.
+func (o object) note(comment string) {
+	if len(o.n.Content) >= 2 {
+		o.n.Content[len(o.n.Content)-2].HeadComment = comment
+	}
+}
+
+func plainKey(name string) *yaml.Node {
+	var n yaml.Node
+	n.SetString(name)
+	if err := n.Encode(name); err != nil {
+		return key(name)
+	}
+	return &n
+}
+
+// encode gives nil for what is empty. A $ is doubled; text of reference type
+// is a variable and stays.
+func encode(value any) *yaml.Node {
+	switch v := value.(type) {
+	case string:
+		if v == "" {
+			return nil
+		}
+		return text(v)
+	case variable:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: string(v)}
+	case bool:
+		if !v {
+			return nil
+		}
+	case int64:
+		if v == 0 {
+			return nil
+		}
+	case *bool:
+		if v == nil {
+			return nil
+		}
+		value = *v
+	case []string:
+		return encodeList(v)
+	case map[string]string:
+		return encodeMap(v)
+	case object:
+		if len(v.n.Content) == 0 {
+			return nil
+		}
+		return v.n
+	case []object:
+		return encodeObjects(v)
+	case []any:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, item := range v {
+			n.Content = append(n.Content, orEmpty(encode(item)))
+		}
+		if len(n.Content) == 0 {
+			return nil
+		}
+		return n
+	}
+	var n yaml.Node
+	if n.Encode(value) != nil {
+		return nil
+	}
+	return &n
+}
+
+func orEmpty(n *yaml.Node) *yaml.Node {
+	if n == nil {
+		return text("")
+	}
+	return n
+}
+
+func encodeList(list []string) *yaml.Node {
+	if list == nil {
+		return nil
+	}
+	n := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, s := range list {
+		n.Content = append(n.Content, text(s))
+	}
+	if len(list) == 0 {
+		n.Style = yaml.FlowStyle
+	}
+	return n
+}
+
+func encodeMap(m map[string]string) *yaml.Node {
+	if len(m) == 0 {
+		return nil
+	}
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		n.Content = append(n.Content, plainKey(name), text(m[name]))
+	}
+	return n
+}
+
+func encodeObjects(list []object) *yaml.Node {
+	if len(list) == 0 {
+		return nil
+	}
+	n := &yaml.Node{Kind: yaml.SequenceNode}
+	for _, o := range list {
+		n.Content = append(n.Content, o.n)
+	}
+	return n
+}
+
+// text is a string that means itself, whatever reads it: YAML 1.1 takes on,
+// 1e3 or 08:30 for something else.
+func text(s string) *yaml.Node {
+	doubled := strings.ReplaceAll(s, "$", "$$")
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: doubled}
+	if !plainWord(doubled) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
+
+// plainWord says whether text needs no quotes: it starts with a letter or a
+// slash, isn't a word that YAML knows, and has nothing in it that ends it.
+func plainWord(s string) bool {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("/._-@=+ ", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != ':'
+	}) {
+		return false
+	}
+	first := s[0]
+	letter := first >= 'a' && first <= 'z' || first >= 'A' && first <= 'Z'
+	if !letter && first != '/' || strings.Contains(s, ": ") || strings.HasSuffix(s, ":") || strings.HasSuffix(s, " ") {
+		return false
+	}
+	return !slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, strings.ToLower(s))
+}
+
+// variable is text in which ${…} is to be filled in.
+type variable string
+
+func render(n *yaml.Node) []byte {
+	var out bytes.Buffer
+	e := yaml.NewEncoder(&out)
+	e.SetIndent(2)
+	_ = e.Encode(n) // into memory, of nodes made here
+	_ = e.Close()
+	return out.Bytes()
+}
