@@ -44,13 +44,13 @@ func (p Project) check() error {
 	if len(p.Files) == 0 {
 		return nil
 	}
-	if info, err := statAbsolute(p.folder()); err != nil || !info.IsDir() {
-		return fmt.Errorf("%w: the folder %s: %w", ErrNoFiles, p.folder(), orNot(err, "is none"))
-	}
 	for _, file := range slices.Concat(p.Files, p.EnvFiles) {
 		if info, err := statAbsolute(file); err != nil || !info.Mode().IsRegular() {
 			return fmt.Errorf("%w: %s: %w", ErrNoFiles, file, orNot(err, "is no file"))
 		}
+	}
+	if info, err := statAbsolute(p.folder()); err != nil || !info.IsDir() {
+		return fmt.Errorf("%w: the folder %s: %w", ErrNoFiles, p.folder(), orNot(err, "is none"))
 	}
 	return nil
 }
