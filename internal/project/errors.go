@@ -8,24 +8,24 @@ type Code string
 // The reasons.
 const (
 	ErrNotFound    Code = "project_not_found"
-	ErrNoRoot      Code = "compose_path_missing"  // compose.path names none, or one that isn't there
-	ErrOutside     Code = "project_outside"       // its folder, or a file of it, is not under compose.path
-	ErrName        Code = "project_name_invalid"  // Compose wouldn't take it
-	ErrNameTaken   Code = "project_name_taken"    // by another project, or another folder
-	ErrInUse       Code = "project_in_use"        // it has containers
-	ErrFileName    Code = "file_name_invalid"     // no name for a file of a project
-	ErrForbidden   Code = "file_forbidden"        // a file that is none of the project's
-	ErrNoFile      Code = "file_not_found"        //
-	ErrFileExists  Code = "file_exists"           // it was to be a new one
-	ErrNotRegular  Code = "file_not_regular"      // a folder, a pipe, a device
-	ErrTooBig      Code = "file_too_big"          // more than MaxFile
-	ErrNoMatch     Code = "precondition_required" // nobody said which content is to be replaced
-	ErrChanged     Code = "file_changed"          // it is no longer what was read
-	ErrReadOnly    Code = "file_read_only"        // the folder or its file system can't be written
-	ErrNoSpace     Code = "disk_full"             //
-	ErrOwner       Code = "file_owner"            // saving it would give it to another user
-	ErrNoVersion   Code = "version_not_found"     //
-	ErrUnreachable Code = "engine_unreachable"    // what only the engine knows isn't known
+	ErrNoRoot      Code = "compose_path_missing"   // compose.path names none, or one that isn't there
+	ErrOutside     Code = "project_outside"        // its folder, or a file of it, is not under compose.path
+	ErrName        Code = "project_name_invalid"   // Compose wouldn't take it
+	ErrNameTaken   Code = "project_name_taken"     // by another project, or another folder
+	ErrInUse       Code = "project_in_use"         // it has containers
+	ErrFileName    Code = "compose_file_name"      // no name for a file of a project
+	ErrForbidden   Code = "compose_file_forbidden" // a file that is none of the project's
+	ErrNoFile      Code = "compose_file_not_found"
+	ErrFileExists  Code = "compose_file_exists"    // it was to be a new one
+	ErrNotRegular  Code = "compose_file_special"   // a folder, a pipe, a device
+	ErrTooBig      Code = "compose_file_too_big"   // more than MaxFile
+	ErrNoMatch     Code = "precondition_required"  // nobody said which content is to be replaced
+	ErrChanged     Code = "compose_file_changed"   // it is no longer what was read
+	ErrReadOnly    Code = "compose_file_read_only" // the folder or its file system can't be written
+	ErrNoSpace     Code = "compose_disk_full"
+	ErrOwner       Code = "compose_file_owner" // saving it would give it to another user
+	ErrNoVersion   Code = "compose_version_not_found"
+	ErrUnreachable Code = "engine_unavailable" // what only the engine knows isn't known
 )
 
 func (c Code) Error() string { return string(c) }

@@ -1,6 +1,9 @@
 package project
 
-import "context"
+import (
+	"context"
+	"path/filepath"
+)
 
 // Source names a project's files for whoever reads or runs them. All are
 // under Root, links included, when the Source was made.
@@ -11,6 +14,15 @@ type Source struct {
 	Files    []string // Compose files in their order, relative to Dir
 	EnvFiles []string // for interpolation; relative to Dir
 	Profiles []string
+}
+
+// Absolute are some of its files by their whole paths.
+func (s Source) Absolute(names []string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, filepath.Join(s.Dir, filepath.FromSlash(name)))
+	}
+	return all
 }
 
 // Facts are what a project's files say, as far as they can be understood.

@@ -126,6 +126,11 @@ func TestWhatTheLabelsSayIsShownAndNeverRun(t *testing.T) {
 	if target := testbed.Must(w.s.Target(t.Context(), "shop"))(t); len(target.MadeFrom) != 2 || !slices.Equal(target.Files, []string{"compose.yaml"}) {
 		t.Errorf("%+v", target)
 	}
+	// An image may bring labels: they don't get into advice.
+	w.list.list[2].Labels["com.docker.compose.project.config_files"] = "../../evil.yaml"
+	if p := w.one("shop"); codes(p.Warnings) != "other_files" || strings.Contains(p.Warnings[0].Message, "COMPOSE_FILE") {
+		t.Errorf("%+v", p.Warnings)
+	}
 	if p := w.one("old"); codes(p.Warnings) != "moved" {
 		t.Errorf("%+v", p.Warnings)
 	}
@@ -147,6 +152,10 @@ func TestAMovedFolderIsToldFromOneThatIsMountedElsewhere(t *testing.T) {
 	w.write(map[string]string{"shop/compose.yaml": web})
 	w.list.list = []dockercli.Container{container("shop", "web running", "project.working_dir=/host/shop", "project.config_files=/host/shop/compose.yaml")}
 	if p := w.one("shop"); len(p.Warnings) != 0 || p.Origin != project.Both {
+		t.Errorf("%+v", p)
+	}
+	w.list.list = []dockercli.Container{container("shop", "web running", "project.working_dir="+w.root+"/shop")} // made by us
+	if p := w.one("shop"); len(p.Warnings) != 0 {
 		t.Errorf("%+v", p)
 	}
 	w.list.list = []dockercli.Container{container("shop", "web running", "project.working_dir=/elsewhere/shop")}
@@ -220,7 +229,7 @@ func TestAnEngineThatIsAwayLeavesTheProjectsOnDisk(t *testing.T) {
 	w.write(map[string]string{"shop/compose.yaml": web})
 	w.list.err = errors.New("connection refused")
 	p := w.one("shop")
-	if p.Status != project.StatusUnknown || codes(p.Warnings) != "engine_unreachable" {
+	if p.Status != project.StatusUnknown || codes(p.Warnings) != "engine_unavailable" {
 		t.Errorf("%+v", p)
 	}
 	_, err := w.s.Project(t.Context(), "other")

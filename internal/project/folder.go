@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -93,10 +94,20 @@ func (s *Service) examine(ctx context.Context, r *os.Root, root int, rel string,
 		root: root, base: s.roots[root], rel: rel, path: filepath.Join(s.roots[root], filepath.FromSlash(rel)), candidates: names,
 		stamps: map[string]stamp{}, readAt: now,
 	}
-	env := f.settings(r)
+	env := f.settings(r, rel)
 	f.choose(r, env)
 	if len(f.files) == 0 && f.blocked == nil {
 		return f
+	}
+	if f.work = rel; len(f.files) > 0 {
+		f.work = path.Dir(f.files[0])
+	}
+	if f.work != rel { // Compose reads this one after the other, which wins
+		second := f.settings(r, f.work)
+		env.Name = cmp.Or(env.Name, second.Name)
+		if env.Profiles == nil {
+			env.Profiles = second.Profiles
+		}
 	}
 	f.understand(ctx, s.reader, r, env)
 	return f
@@ -109,13 +120,13 @@ func (f *folder) warn(code, format string, args ...any) {
 	f.warnings = append(f.warnings, warning(code, format, args...))
 }
 
-// settings reads .env.
-func (f *folder) settings(r *os.Root) settings {
-	if !slices.Contains(f.candidates, ".env") {
+// settings reads the .env of a folder, named from the root.
+func (f *folder) settings(r *os.Root, dir string) settings {
+	name := path.Join(dir, ".env")
+	f.look(r, name)
+	if st := f.stamps[name]; !st.there || st.mode.IsDir() {
 		return settings{}
 	}
-	name := path.Join(f.rel, ".env")
-	f.look(r, name)
 	content, _, err := load(r, name)
 	if err != nil {
 		f.warn("env_unreadable", "%s", err)
@@ -190,13 +201,9 @@ func (f *folder) defaults() (names []string) {
 
 // understand has the files read, and gives the project its name.
 func (f *folder) understand(ctx context.Context, reader Reader, r *os.Root, env settings) {
-	f.work = f.rel
-	if len(f.files) > 0 {
-		f.work = path.Dir(f.files[0])
-	}
 	f.source = Source{
 		Root: r.Name(), Dir: filepath.Join(r.Name(), filepath.FromSlash(f.work)), Name: env.Name, Profiles: env.Profiles,
-		EnvFiles: f.envFiles(r),
+		EnvFiles: f.envFiles(),
 	}
 	for _, name := range f.files {
 		f.source.Files = append(f.source.Files, relative(f.work, name))
@@ -204,7 +211,7 @@ func (f *folder) understand(ctx context.Context, reader Reader, r *os.Root, env 
 	if f.blocked == nil {
 		facts, err := reader.Read(ctx, f.source)
 		if err != nil {
-			f.warn("file_invalid", "%s", err)
+			f.warn("compose_file_unreadable", "%s", err)
 		}
 		f.facts = facts
 		f.warnings = append(f.warnings, facts.Problems...)
@@ -235,12 +242,9 @@ func (f *folder) name(env settings) string {
 
 // envFiles are those that Compose interpolates from: the project directory's
 // and that of the folder that COMPOSE_FILE stands in, which wins.
-func (f *folder) envFiles(r *os.Root) (names []string) {
+func (f *folder) envFiles() (names []string) {
 	for _, dir := range slices.Compact([]string{f.work, f.rel}) {
 		name := path.Join(dir, ".env")
-		if _, seen := f.stamps[name]; !seen {
-			f.look(r, name)
-		}
 		if st := f.stamps[name]; st.there && st.mode.IsRegular() && st.size <= MaxFile {
 			names = append(names, relative(f.work, name))
 		}

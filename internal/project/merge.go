@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -43,11 +44,10 @@ func (s *Service) merge(snap *snapshot, all map[string]*group, away error) []*kn
 			continue
 		}
 		owner := folders[0]
-		if here, ok := s.fromHost(g.dir); ok && g.dir != "" {
-			for _, f := range folders {
-				if samePath(f.source.Dir, here) {
-					owner = f
-				}
+		for _, f := range folders {
+			if s.madeIn(g, f) {
+				owner = f
+				break
 			}
 		}
 		for _, f := range folders {
@@ -59,6 +59,16 @@ func (s *Service) merge(snap *snapshot, all map[string]*group, away error) []*kn
 		}
 	}
 	return list
+}
+
+// madeIn says whether a project's containers were made from this folder: by
+// us, who know it by our name, or by somebody on the host.
+func (s *Service) madeIn(g *group, f *folder) bool {
+	if g.dir == "" {
+		return false
+	}
+	here, ok := s.fromHost(g.dir)
+	return samePath(g.dir, f.source.Dir) || ok && samePath(here, f.source.Dir)
 }
 
 // samePath compares two folders, links aside.
@@ -210,14 +220,17 @@ func (s *Service) doubts(snap *snapshot, k *known, parts []*part) (list []Warnin
 
 // moved tells of containers that were made from another folder or other files.
 func (s *Service) moved(f *folder, g *group) (list []Warning) {
-	if here, ok := s.fromHost(g.dir); g.dir != "" && (!ok || !samePath(here, f.source.Dir)) {
+	if g.dir != "" && !s.madeIn(g, f) {
 		list = append(list, warning("moved", "Its containers were made from %s, and its files are in %s. "+
 			"Relative paths in the files mean other folders now: see that its data is where the next start looks for it.", g.dir, f.source.Dir))
 	}
 	if made := f.others(g); made != nil {
-		list = append(list, warning("other_files", "Its containers were made from %s; what Compose takes here is %s. "+
-			"If the former is meant, write COMPOSE_FILE=%s to %s.", strings.Join(made, ", "), strings.Join(f.source.Files, ", "),
-			strings.Join(made, string(filepath.ListSeparator)), filepath.Join(f.path, ".env")))
+		text := fmt.Sprintf("Its containers were made from %s; what Compose takes here is %s.", strings.Join(made, ", "), strings.Join(f.source.Files, ", "))
+		if !slices.ContainsFunc(made, func(name string) bool { return checkName(name) != nil }) { // an image may bring any label
+			text += fmt.Sprintf(" If the former is meant, write COMPOSE_FILE=%s to %s.",
+				strings.Join(made, string(filepath.ListSeparator)), filepath.Join(f.path, ".env"))
+		}
+		list = append(list, warning("other_files", "%s", text))
 	}
 	return list
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/image"
 )
 
 // Status is what a whole project is like.
@@ -88,7 +89,9 @@ func parts(g *group, facts []ServiceFact, profiles []string) []*part {
 		for _, c := range g.containers {
 			p := get(c.Labels[labelService])
 			p.containers, p.Containers, p.active = append(p.containers, c), append(p.Containers, c.ID), true
-			p.Image = c.Image
+			if p.Image == "" || !image.IsID(c.Image, c.ImageID) { // an id is what is left of a tag that has moved
+				p.Image = c.Image
+			}
 			p.orphan = p.fact == nil && facts != nil
 		}
 		for name, depends := range g.depends() {

@@ -39,6 +39,7 @@ func may() map[string][]string {
 		"containerlog": {"dockercli", "logging"},
 		"compose":      {"composecli", "composefile", "dockercli", "hostpath", "project", "store", "task"},
 		"composefile":  {"runspec", "secrets"},
+		"project":      {"dockercli", "store", "image", "logging"},
 	}
 }
 
