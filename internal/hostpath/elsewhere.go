@@ -111,7 +111,7 @@ func (d Doctor) foreign(ctx context.Context, f Finding, s Source, h hop, w walk)
 		f.State, f.Code = Unseen, CodeUnseen
 		f.Message = fmt.Sprintf("The engine's host has %s; Watch Docker doesn't see it.", f.Path)
 	}
-	f.File = there.Info != nil && !there.Info.IsDir()
+	f.File = !there.Mode.IsDir()
 	return f
 }
 
@@ -235,9 +235,5 @@ func (d Doctor) Confirm(ctx context.Context, folder string) (bool, error) {
 	if err != nil || !there.Exists {
 		return false, err
 	}
-	if there.Info == nil {
-		return true, nil
-	}
-	same := there.Info.Mode() == w.info.Mode() && there.Info.ModTime().Equal(w.info.ModTime())
-	return same, nil
+	return there.Mode == w.info.Mode() && there.ModTime.Equal(w.info.ModTime()), nil
 }

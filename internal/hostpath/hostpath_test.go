@@ -22,10 +22,10 @@ type host struct {
 
 func (h host) Stat(_ context.Context, name string) (hostpath.Stat, error) {
 	info, err := fs.Stat(h.files, strings.TrimPrefix(name, "/"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return hostpath.Stat{}, h.err
 	}
-	return hostpath.Stat{Exists: err == nil, Info: info}, errors.Join(err, h.err)
+	return hostpath.Stat{Exists: true, Mode: info.Mode(), ModTime: info.ModTime()}, h.err
 }
 
 // files are made of names: "a/b" is a file, "a/" a folder, "a>b" a link.

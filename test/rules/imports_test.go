@@ -36,6 +36,7 @@ func may() map[string][]string {
 		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "shell", "store", "image", "logging", "wsstream"},
 		"wsstream":     {},
 		"containerlog": {"dockercli", "logging"},
+		"hostpath":     {},
 	}
 }
 
