@@ -217,6 +217,9 @@ func TestAMountOfOurOwnStateIsKnown(t *testing.T) {
 	if !d.HoldsVolume("state", "/config") || !d.HoldsVolume("state", "/config/deeper") || d.HoldsVolume("other", "/config") || d.HoldsVolume("state", "/state") {
 		t.Error("the volume of the state folder isn't known")
 	}
+	if (hostpath.Doctor{Remote: true, Files: d.Files}).Holds("/", "/state") {
+		t.Error("another machine has our state folder")
+	}
 	local := hostpath.Doctor{Local: true, Files: files("/var/lib/watch-docker/db", "/home/link>/var/lib")}
 	for path, want := range map[string]bool{"/var/lib/watch-docker": true, "/home/link": true, "/": true, "/home/link/other": false} {
 		if got := local.Holds(path, "/var/lib/watch-docker"); got != want {

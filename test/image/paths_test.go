@@ -1,10 +1,12 @@
 package image_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +25,7 @@ import (
 type layout struct {
 	name  string
 	root  string            // compose.path, in the layout's own folder: {dir}
+	out   bool              // Watch Docker runs in no container
 	binds []string          // of Watch Docker's container
 	on    string            // where the host has what is at root
 	extra map[string]string // more files: markers, or links as ">target"
@@ -64,6 +67,8 @@ func layouts() []layout {
 	}
 	return []layout{
 		{
+			name: "no container", out: true, root: "{dir}/stacks", on: "{dir}/stacks", want: all("same", map[string]string{"unseen": "same", "home": "same"}),
+		}, {
 			name: "the same path", root: "{dir}/stacks", on: "{dir}/stacks", binds: []string{"{dir}/stacks:{dir}/stacks"}, want: all("same", nil),
 		}, {
 			name: "another place", root: "{dir}/ours", on: "{dir}/stacks", binds: []string{"{dir}/stacks:{dir}/ours"}, want: all("path_elsewhere", nil),
@@ -94,26 +99,31 @@ type paths struct {
 	dir    string // on the host
 	fill   *strings.Replacer
 	image  string
-	server testbed.Container
+	doctor string
+	server testbed.Container // unless out
 }
 
 func newPaths(w *world, l layout, image, doctor string) *paths {
 	w.Helper()
-	p := &paths{world: w, layout: l, dir: w.TempDir(), image: image}
+	p := &paths{world: w, layout: l, dir: w.TempDir(), image: image, doctor: doctor}
 	volume := testbed.Must(w.bed.Volume(w.Context(), strings.ReplaceAll(l.name, " ", "-"), client.VolumeCreateOptions{}))(w)
 	at := testbed.Must(w.engine.VolumeInspect(w.Context(), volume, client.VolumeInspectOptions{}))(w).Volume.Mountpoint
 	p.fill = strings.NewReplacer("{dir}", p.dir, "{volume}", at, "{volumeName}", volume)
 	p.root, p.on = p.fill.Replace(l.root), p.fill.Replace(l.on)
 	p.furnish()
+	w.Cleanup(func() {
+		_, _, err := p.bed.Engine().Compose(context.WithoutCancel(w.Context()), p.dir, nil, "-p", p.project(), "down", "--timeout", "0")
+		w.must(err)
+	})
+	if l.out {
+		p.write(p.dir+"/state/watch-docker.db", "")
+		return p
+	}
 	p.server = w.run(testbed.ContainerSpec{Env: []string{"HOME=" + p.dir + "/home"}}, func(h *container.HostConfig) {
 		h.Binds = append(h.Binds, doctor+":/doctor:ro", p.dir+"/state:/config", p.dir+"/more:/more")
 		for _, bind := range l.binds {
 			h.Binds = append(h.Binds, p.fill.Replace(bind))
 		}
-	})
-	w.Cleanup(func() {
-		_, _, err := p.bed.Engine().Compose(context.WithoutCancel(w.Context()), p.dir, nil, "-p", p.project(), "down", "--timeout", "0")
-		w.must(err)
 	})
 	return p
 }
@@ -203,7 +213,24 @@ func (p *paths) up(services ...string) error {
 
 func (p *paths) compose(args ...string) (stdout, stderr string, code int) {
 	p.Helper()
-	return p.exec(p.server, append([]string{composePath, "--project-directory", p.root + "/app", "--project-name", p.project(), "--progress", "plain"}, args...)...)
+	return p.here(append([]string{composePath, "--project-directory", p.root + "/app", "--project-name", p.project(), "--progress", "plain"}, args...)...)
+}
+
+// here runs a command where Watch Docker runs.
+func (p *paths) here(args ...string) (stdout, stderr string, code int) {
+	p.Helper()
+	if !p.out {
+		return p.exec(p.server, args...)
+	}
+	path := map[string]string{composePath: p.world.compose, "/doctor": p.doctor}[args[0]]
+	cmd := exec.CommandContext(p.Context(), path, args[1:]...)
+	cmd.Env = append(testbed.Must(p.bed.Engine().ComposeEnv(p.Context()))(p), "HOME="+p.dir+"/home")
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		p.Fatal(err)
+	}
+	return out.String(), said.String(), cmd.ProcessState.ExitCode()
 }
 
 // sources are the services' paths as Docker Compose sends them to the engine.
@@ -255,13 +282,20 @@ type answer struct {
 
 func (p *paths) ask(sources []hostpath.Source) []answer {
 	p.Helper()
-	question := testbed.Must(json.Marshal(map[string]any{"shown": []string{p.root}, "state": "/config", "sources": sources}))(p)
-	out, said, code := p.exec(p.server, "/doctor", string(question))
-	var answers []answer
-	if err := json.Unmarshal([]byte(out), &answers); err != nil || code != 0 || len(answers) != len(sources) {
+	state := map[bool]string{false: "/config", true: p.dir + "/state"}[p.out]
+	question := testbed.Must(json.Marshal(map[string]any{"shown": []string{p.root}, "state": state, "sources": sources}))(p)
+	out, said, code := p.here("/doctor", string(question))
+	var answers struct {
+		Confirmed bool
+		Sources   []answer
+	}
+	if err := json.Unmarshal([]byte(out), &answers); err != nil || code != 0 || len(answers.Sources) != len(sources) {
 		p.Fatalf("doctor: %v, %d: %s", err, code, said)
 	}
-	return answers
+	if answers.Confirmed != (p.root == p.on) {
+		p.Errorf("the engine has %s itself: %v", p.root, answers.Confirmed)
+	}
+	return answers.Sources
 }
 
 // judged compares what the doctor said with what each service finds.

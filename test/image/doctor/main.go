@@ -25,6 +25,13 @@ type Question struct {
 	Sources []hostpath.Source `json:"sources"`
 }
 
+// Answers are what is written.
+type Answers struct {
+	// Confirmed: the engine has the first of the folders that are shown.
+	Confirmed bool     `json:"confirmed"`
+	Sources   []Answer `json:"sources"`
+}
+
 // Answer is about one source.
 type Answer struct {
 	Finding hostpath.Finding `json:"finding"`
@@ -54,12 +61,15 @@ func run(ctx context.Context, question string) (err error) {
 	if err != nil {
 		return err
 	}
-	var answers []Answer
+	var all Answers
+	if all.Confirmed, err = d.Confirm(ctx, q.Shown[0]); err != nil {
+		return err
+	}
 	for _, s := range q.Sources {
 		f := d.Judge(ctx, s)
-		answers = append(answers, Answer{Finding: f, Holds: d.Holds(s.Path, q.State), AtPath: content(s.Path), AtOurs: content(f.Ours)})
+		all.Sources = append(all.Sources, Answer{Finding: f, Holds: d.Holds(s.Path, q.State), AtPath: content(s.Path), AtOurs: content(f.Ours)})
 	}
-	return json.NewEncoder(os.Stdout).Encode(answers)
+	return json.NewEncoder(os.Stdout).Encode(all)
 }
 
 func content(name string) string {
