@@ -30,6 +30,7 @@ image: build ## build the container image from bin/watch-docker alone, on the en
 	rm -rf dist/image
 	install -D -m 0755 bin/watch-docker dist/image/root/watch-docker
 	install -D -m 0644 /etc/ssl/certs/ca-certificates.crt dist/image/root/etc/ssl/certs/ca-certificates.crt
+	install -D -p -m 0755 "$$(go run ./test/testbed/cmd/testbed compose)" dist/image/compose/usr/local/bin/docker-compose
 	install -d -m 0770 dist/image/state/config
 	docker build -f Dockerfile.binary --build-arg VERSION=$(VERSION) -t watch-docker .
 

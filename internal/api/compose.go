@@ -9,6 +9,7 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/compose"
 	"github.com/watch-docker/watch-docker/internal/composecli"
+	"github.com/watch-docker/watch-docker/internal/composefile"
 	"github.com/watch-docker/watch-docker/internal/project"
 	"github.com/watch-docker/watch-docker/internal/secrets"
 	"github.com/watch-docker/watch-docker/internal/store"
@@ -25,6 +26,8 @@ type Compose interface {
 	Preview(ctx context.Context, r compose.Request) (compose.Plan, error)
 	Takes(ctx context.Context, r compose.Removal) (project.Deletion, error)
 	Remove(ctx context.Context, r compose.Removal, actor string) (store.Operation, error)
+	// Convert makes a file of containers, by their full ids.
+	Convert(ctx context.Context, containers []string, reveal bool) (composefile.Converted, error)
 	Create(ctx context.Context, d compose.Draft, actor string) (project.Project, *store.Operation, error)
 	ComposeFiles
 }
@@ -49,6 +52,7 @@ func (s *server) composeRoutes(r *routes) {
 	handle(r, operator, "POST /api/compose/stop", "stopProject", "Stop a project's containers", s.actOnContainers(composecli.Stop), accepted)
 	handle(r, operator, "POST /api/compose/restart", "restartProject", "Restart a project's containers", s.actOnContainers(composecli.Restart), accepted)
 
+	handle(r, viewer, "POST /api/compose/convert", "convertContainers", "A Compose file that runs the same containers; nothing is changed", s.convertContainers)
 	handle(r, adminFresh, "POST /api/compose/create", "createProject", "Make a project, and start it if asked to", s.createProject, created, composeBody)
 	handle(r, adminFresh, "DELETE /api/compose/delete", "deleteProject", "Take a project down, and remove its volumes and files if asked to in so many words", s.deleteProject, accepted)
 	handle(r, adminFresh, "POST /api/compose/{project}/up", "upProject", "Make a project what its files say; with dryRun, say what that would do", s.upProject, accepted)
@@ -360,5 +364,42 @@ func (s *server) createProject(ctx context.Context, in *createProjectIn) (*creat
 		return nil, err
 	}
 	out.Status, out.Location, out.Body.startedProject = http.StatusAccepted, started.Location, &startedProject{started.Body}
+	return out, nil
+}
+
+type convertIn struct {
+	Reveal bool `query:"reveal" doc:"With secrets; administrators only, with a fresh proof"`
+	Body   struct {
+		Containers []string `json:"containers" minItems:"1" maxItems:"200" doc:"Ids or names"`
+	} `nameHint:"ConvertRequest"`
+}
+
+type convertOut struct {
+	Body struct {
+		Compose  string                `json:"compose" doc:"The content of compose.yaml"`
+		Env      string                `json:"env" doc:"The content of .env: the secrets, empty unless revealed"`
+		Warnings []composefile.Warning `json:"warnings"`
+		Secrets  []string              `json:"secrets" doc:"The variables in env"`
+	} `nameHint:"ConvertedContainers"`
+}
+
+func (s *server) convertContainers(ctx context.Context, in *convertIn) (*convertOut, error) {
+	if in.Reveal {
+		if err := s.allows(adminFresh, callerOf(ctx)); err != nil {
+			return nil, err
+		}
+	}
+	ids, err := s.findAll(ctx, in.Body.Containers)
+	if err != nil {
+		return nil, err
+	}
+	trailOf(ctx).note(in.Reveal, "secrets revealed")
+	made, err := s.Compose.Convert(ctx, ids, in.Reveal)
+	if err != nil {
+		return nil, err
+	}
+	out := &convertOut{}
+	out.Body.Compose, out.Body.Env = string(made.Compose), string(made.Env)
+	out.Body.Warnings, out.Body.Secrets = orEmpty(made.Warnings), orEmpty(made.Secrets)
 	return out, nil
 }

@@ -34,14 +34,16 @@ type renameContainerIn struct {
 	} `nameHint:"ContainerRename"`
 }
 
-// temporaryName reports whether a name is one of those that containers have for the length of an update.
+// temporaryName reports whether a name is one of those that containers have for
+// the length of an update, or of a look at the host.
 func temporaryName(name string) bool {
-	return strings.HasSuffix(name, ".wd-new") || strings.HasSuffix(name, ".wd-old") || strings.HasSuffix(name, ".wd-hold")
+	return strings.HasSuffix(name, ".wd-new") || strings.HasSuffix(name, ".wd-old") || strings.HasSuffix(name, ".wd-hold") ||
+		strings.Contains(name, ".wd-probe-")
 }
 
 func (s *server) renameContainer(ctx context.Context, in *renameContainerIn) (*statusOut, error) {
 	if temporaryName(in.Body.Name) {
-		return nil, &ConflictError{Reason: "Names that end in .wd-new, .wd-old or .wd-hold are for containers that are being updated."}
+		return nil, &ConflictError{Reason: "Names that end in .wd-new, .wd-old or .wd-hold are for containers that are being updated, those with .wd-probe- for looks at the host."}
 	}
 	trailOf(ctx).note(true, "to "+in.Body.Name)
 	return s.change(ctx, in.ID, func(c scanner.ContainerStatus) error { return s.Engine.Rename(ctx, c.ID, in.Body.Name) })

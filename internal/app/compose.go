@@ -10,13 +10,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/watch-docker/watch-docker/internal/api"
 	"github.com/watch-docker/watch-docker/internal/compose"
 	"github.com/watch-docker/watch-docker/internal/composecli"
+	"github.com/watch-docker/watch-docker/internal/composefile"
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/hostpath"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/project"
+	"github.com/watch-docker/watch-docker/internal/runspec"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 )
 
@@ -48,6 +51,26 @@ func homeOf(environ []string) string {
 		}
 	}
 	return "/"
+}
+
+// projects is the api's side of Compose projects.
+type projects struct {
+	*compose.Service
+	*parts
+}
+
+// Convert implements api.Compose.
+func (p projects) Convert(ctx context.Context, ids []string, reveal bool) (composefile.Converted, error) {
+	all := make([]runspec.Container, len(ids))
+	for i, id := range ids {
+		var err error
+		if all[i], err = p.engine.RunSpec(ctx, id); errors.Is(err, dockercli.ErrSwarmTask) {
+			return composefile.Converted{}, &api.ConflictError{Reason: "A task of a Swarm service is made by the service, not by docker run."}
+		} else if err != nil {
+			return composefile.Converted{}, ported(err, api.ErrUnknownContainer)
+		}
+	}
+	return composefile.Convert(all, reveal), nil
 }
 
 // updatable tells whether a container has an update.

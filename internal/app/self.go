@@ -11,11 +11,17 @@ import (
 // With network_mode container:… they are the other container's, which the
 // program can't do without either. Empty outside of containers.
 func ownContainers() []string {
+	return containersIn(ownMountInfo())
+}
+
+// ownMountInfo is the kernel's list of what is mounted here; empty on other
+// systems than Linux.
+func ownMountInfo() string {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return nil // not Linux
+		return ""
 	}
-	return containersIn(string(mounts))
+	return string(mounts)
 }
 
 func containersIn(mountinfo string) []string {

@@ -2,6 +2,7 @@ package dockercli
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,8 +45,13 @@ type Port struct {
 }
 
 // Containers lists all containers, stopped ones too, or those with these ids:
-// one request.
+// one request. Those that are a look at the host (ProbePath) are left out.
 func (c *Client) Containers(ctx context.Context, ids ...string) ([]Container, error) {
+	all, err := c.allContainers(ctx, ids...)
+	return slices.DeleteFunc(all, Container.isProbe), err
+}
+
+func (c *Client) allContainers(ctx context.Context, ids ...string) ([]Container, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	options := client.ContainerListOptions{All: true}

@@ -82,7 +82,7 @@ func TestProbesTellWhatTheHostHas(t *testing.T) {
 	dir := w.TempDir()
 	file := filepath.Join(dir, "a file: odd, 'name' $HOME")
 	w.must(errors.Join(os.WriteFile(file, []byte("abc"), 0o640), os.Symlink(dir, filepath.Join(dir, "link")), os.Symlink("/nowhere", filepath.Join(dir, "void"))))
-	prefix := w.bed.Name("own") + ".wd-probe-"
+	owner := w.bed.Name("own")
 	before := w.docker("ps", "-aq") + w.docker("volume", "ls", "-q")
 
 	for _, c := range []struct {
@@ -93,7 +93,7 @@ func TestProbesTellWhatTheHostHas(t *testing.T) {
 		{dir, true, nil}, {file, false, nil}, {filepath.Join(dir, "link"), true, nil}, {strings.TrimPrefix(w.bed.Engine().Host(), "unix://"), false, nil},
 		{filepath.Join(dir, "void"), false, dockercli.ErrNoFile}, {filepath.Join(dir, "new"), false, dockercli.ErrNoFile}, {filepath.Join(file, "in"), false, dockercli.ErrNotFolder},
 	} {
-		f, err := w.client.ProbePath(t.Context(), c.path, dockercli.ProbeOptions{Name: prefix + "1", Image: image})
+		f, err := w.client.ProbePath(t.Context(), c.path, dockercli.ProbeOptions{Owner: owner, Image: image})
 		if !errors.Is(err, c.err) || f.Mode.IsDir() != c.dir {
 			t.Errorf("%s: %v, %v; want %v", c.path, f.Mode, err, c.err)
 		}
@@ -107,7 +107,7 @@ func TestProbesTellWhatTheHostHas(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
 		t.Error("looking for a folder has made it")
 	}
-	if _, err := w.client.ProbePath(t.Context(), dir, dockercli.ProbeOptions{Name: prefix + "1", Image: "sha256:" + strings.Repeat("a", 64)}); !errors.Is(err, dockercli.ErrNotFound) {
+	if _, err := w.client.ProbePath(t.Context(), dir, dockercli.ProbeOptions{Owner: owner, Image: "sha256:" + strings.Repeat("a", 64)}); !errors.Is(err, dockercli.ErrNotFound) {
 		t.Errorf("an image that isn't there: %v", err)
 	}
 	if after := w.docker("ps", "-aq") + w.docker("volume", "ls", "-q"); after != before {
@@ -120,13 +120,16 @@ func TestProbesThatWereLeftAreRemovedAndNothingElse(t *testing.T) {
 	w.stock(map[string][2]testbed.ImageOptions{"plain": {{}, {}}})
 	ref := w.bed.Registry(testbed.Plain).Ref("plain:1")
 	prefix := w.bed.Name("own") + ".wd-probe-"
-	w.docker("create", "--name", prefix+"left", ref)
+	id := w.docker("create", "--name", prefix+"left", ref)
 	for _, name := range []string{prefix + "runs", w.bed.Name("own") + "x.wd-probe-left", "x-" + prefix + "left"} {
 		w.docker("create", "--name", name, ref)
 		t.Cleanup(func() { w.clean(name) })
 	}
 	w.docker("start", prefix+"runs")
-	w.must(w.client.ClearProbes(t.Context(), prefix))
+	if listed := testbed.Must(w.client.Containers(t.Context(), id))(w); len(listed) > 0 {
+		t.Errorf("one under way is listed: %v", listed)
+	}
+	w.must(w.client.ClearProbes(t.Context(), w.bed.Name("own")))
 	names := strings.Fields(w.docker("ps", "-a", "--filter", "name="+w.bed.Name("own"), "--format", "{{.Names}}"))
 	if slices.Contains(names, prefix+"left") || len(names) != 3 {
 		t.Errorf("there are %q", names)

@@ -2,6 +2,8 @@ package dockercli
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -22,18 +24,31 @@ const (
 
 // ProbeOptions say where a look at the engine's host comes from.
 type ProbeOptions struct {
-	// Name is the container's, which must be another one's at no time.
-	Name string
+	// Owner begins the name of the container: NAME.wd-probe-1a2b3c4d.
+	Owner string
 	// Image is any that the engine has. Nothing of it runs.
 	Image string
 }
+
+// probeMark is in the names of such containers, and of no others: Containers
+// doesn't show them.
+const probeMark = ".wd-probe-"
+
+func probeName(owner string) string {
+	var unique [4]byte
+	_, _ = rand.Read(unique[:]) // it doesn't fail
+	return owner + probeMark + hex.EncodeToString(unique[:])
+}
+
+// isProbe reports whether a container is a look at the host that is under way.
+func (c Container) isProbe() bool { return c.State == "created" && strings.Contains(c.Name, probeMark) }
 
 // ProbePath tells what the engine's host has at a path; a link there is
 // followed. It does so by a container that is never started, with the path
 // mounted read-only, and that is removed again.
 //
-// Errors: ErrNoFile, ErrNotFolder (a part of the path is a file), ErrConflict
-// (the name is taken), ErrNotFound (the image), ErrUnavailable.
+// Errors: ErrNoFile, ErrNotFolder (a part of the path is a file), ErrNotFound
+// (the image), ErrUnavailable.
 func (c *Client) ProbePath(ctx context.Context, hostPath string, o ProbeOptions) (f File, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -80,7 +95,7 @@ func (c *Client) createProbe(ctx context.Context, hostPath string, o ProbeOption
 	var made struct {
 		ID string `json:"Id"`
 	}
-	err = c.call(ctx, http.MethodPost, version, "/containers/create", url.Values{"name": {o.Name}}, body, &made)
+	err = c.call(ctx, http.MethodPost, version, "/containers/create", url.Values{"name": {probeName(o.Owner)}}, body, &made)
 	return made.ID, err
 }
 
@@ -96,16 +111,16 @@ func wrapProbe(doing string, err error) error {
 	return err
 }
 
-// ClearProbes removes what an earlier process left of its looks: containers
-// whose names begin so, and that were never started.
-func (c *Client) ClearProbes(ctx context.Context, prefix string) error {
-	all, err := c.Containers(ctx)
+// ClearProbes removes the looks of an owner that an earlier process hasn't come
+// to the end of: containers that were never started.
+func (c *Client) ClearProbes(ctx context.Context, owner string) error {
+	all, err := c.allContainers(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, ct := range all {
-		if ct.State != "created" || !strings.HasPrefix(ct.Name, prefix) {
+		if !ct.isProbe() || !strings.HasPrefix(ct.Name, owner+probeMark) {
 			continue
 		}
 		if err := c.Remove(ctx, ct.ID, RemoveOptions{Volumes: true}); err != nil && !errors.Is(err, ErrNotFound) {

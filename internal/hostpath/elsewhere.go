@@ -13,17 +13,16 @@ func (d Doctor) elsewhere(f Finding, m Mount, h hop, w walk) Finding {
 	f.State, f.Refuse, f.Code = Elsewhere, true, CodeElsewhere
 	f.File = w.err == nil && !w.info.IsDir()
 	f.Host, _ = d.Mounts.Host(h.path())
-	what := "what Watch Docker sees at " + h.path()
-	if h.path() != path.Clean(f.Path) {
-		what = fmt.Sprintf("%s leads to %s, and what Watch Docker sees there", f.Path, h.path())
-	}
+	where := f.Host + " on the host"
 	switch {
 	case m.Type == Volume:
-		f.Message = fmt.Sprintf("The engine would mount its host's own %s, which isn't %s: that is in the volume %s.", h.path(), what, m.Name)
+		where = "in the volume " + m.Name
 	case f.Host == "":
-		f.Message = fmt.Sprintf("The engine would mount its host's own %s, which isn't %s: that is in a tmpfs of its container.", h.path(), what)
-	default:
-		f.Message = fmt.Sprintf("The engine would mount its host's own %s, which isn't %s: that is %s on the host.", h.path(), what, f.Host)
+		where = "in a tmpfs of its container"
+	}
+	f.Message = fmt.Sprintf("The engine would mount its host's own %s, which isn't what Watch Docker sees there: that is %s.", h.path(), where)
+	if h.path() != path.Clean(f.Path) {
+		f.Message = fmt.Sprintf("%s leads to %s. %s", f.Path, h.path(), f.Message)
 	}
 	f.Suggestion = d.mend(m, h.path())
 	return f
@@ -111,7 +110,7 @@ func (d Doctor) foreign(ctx context.Context, f Finding, s Source, h hop, w walk)
 		f.State, f.Code = Unseen, CodeUnseen
 		f.Message = fmt.Sprintf("The engine's host has %s; Watch Docker doesn't see it.", f.Path)
 	}
-	f.File = there.Info != nil && !there.Info.IsDir()
+	f.File = !there.Mode.IsDir()
 	return f
 }
 
@@ -180,8 +179,11 @@ func (d Doctor) hasContent(w walk) bool {
 // Holds reports whether mounting a path gives away a folder of ours, such as
 // our own state: it is the folder, lies in it, or has it somewhere in it. Both
 // are taken as we see them and as the engine's host does; a path that is the
-// host's alone counts as well.
+// host's alone counts as well. An engine on another machine has nothing of ours.
 func (d Doctor) Holds(name, folder string) bool {
+	if d.Remote {
+		return false
+	}
 	for _, a := range d.names(name) {
 		for _, b := range d.names(folder) {
 			if Within(a, b) || Within(b, a) {
@@ -235,9 +237,5 @@ func (d Doctor) Confirm(ctx context.Context, folder string) (bool, error) {
 	if err != nil || !there.Exists {
 		return false, err
 	}
-	if there.Info == nil {
-		return true, nil
-	}
-	same := there.Info.Mode() == w.info.Mode() && there.Info.ModTime().Equal(w.info.ModTime())
-	return same, nil
+	return there.Mode == w.info.Mode() && there.ModTime.Equal(w.info.ModTime()), nil
 }

@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"path"
 	"syscall"
+	"time"
 )
 
 // The kinds of Source that are told apart; any other word is a bind's.
@@ -85,8 +86,9 @@ type Finding struct {
 
 // Stat is what the engine's host has at a path.
 type Stat struct {
-	Exists bool
-	Info   fs.FileInfo // nil if unknown
+	Exists  bool
+	Mode    fs.FileMode // with its type
+	ModTime time.Time
 }
 
 // Engine looks at the engine's host.

@@ -22,10 +22,10 @@ type host struct {
 
 func (h host) Stat(_ context.Context, name string) (hostpath.Stat, error) {
 	info, err := fs.Stat(h.files, strings.TrimPrefix(name, "/"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return hostpath.Stat{}, h.err
 	}
-	return hostpath.Stat{Exists: err == nil, Info: info}, errors.Join(err, h.err)
+	return hostpath.Stat{Exists: true, Mode: info.Mode(), ModTime: info.ModTime()}, h.err
 }
 
 // files are made of names: "a/b" is a file, "a/" a folder, "a>b" a link.
@@ -216,6 +216,9 @@ func TestAMountOfOurOwnStateIsKnown(t *testing.T) {
 	}
 	if !d.HoldsVolume("state", "/config") || !d.HoldsVolume("state", "/config/deeper") || d.HoldsVolume("other", "/config") || d.HoldsVolume("state", "/state") {
 		t.Error("the volume of the state folder isn't known")
+	}
+	if (hostpath.Doctor{Remote: true, Files: d.Files}).Holds("/", "/state") {
+		t.Error("another machine has our state folder")
 	}
 	local := hostpath.Doctor{Local: true, Files: files("/var/lib/watch-docker/db", "/home/link>/var/lib")}
 	for path, want := range map[string]bool{"/var/lib/watch-docker": true, "/home/link": true, "/": true, "/home/link/other": false} {

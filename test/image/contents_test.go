@@ -21,7 +21,7 @@ import (
 )
 
 // maxSize is a bar for what is downloaded and stored, unpacked.
-const maxSize = 30 << 20
+const maxSize = 64 << 20
 
 func (w *world) contents() {
 	var lines []string
@@ -43,10 +43,14 @@ func (w *world) contents() {
 	}
 	want := []string{
 		"-rw-r--r-- 0:0 etc/ssl/certs/ca-certificates.crt",
+		"-rwxr-xr-x 0:0 usr/local/bin/docker-compose",
 		"-rwxr-xr-x 0:0 watch-docker",
 		"drwxr-xr-x 0:0 etc",
 		"drwxr-xr-x 0:0 etc/ssl",
 		"drwxr-xr-x 0:0 etc/ssl/certs",
+		"drwxr-xr-x 0:0 usr",
+		"drwxr-xr-x 0:0 usr/local",
+		"drwxr-xr-x 0:0 usr/local/bin",
 		"drwxrwx--- 65532:0 config",
 	}
 	slices.Sort(lines)

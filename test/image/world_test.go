@@ -34,6 +34,8 @@ const (
 	root    = "../../"
 	caRoots = "/etc/ssl/certs/ca-certificates.crt"
 	version = "0.0.0-test"
+	// composePath is where the image has Docker Compose.
+	composePath = "/usr/local/bin/docker-compose"
 )
 
 // world is an engine that has the image.
@@ -42,13 +44,16 @@ type world struct {
 	bed    *testbed.Bed
 	engine *client.Client
 	image  string
+	// compose is the file of Docker Compose on this machine.
+	compose string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	program := buildProgram(t, version)
+	compose := testbed.Must(testbed.ComposeBinary(t.Context(), t.Output()))(t)
 	bed := testbed.New(t, testbed.WithEngine(testbed.PrivateEngine), testbed.WithRegistry(testbed.TLSToken))
-	w := &world{T: t, bed: bed, engine: bed.Engine().Client(), image: "watch-docker"}
+	w := &world{T: t, bed: bed, engine: bed.Engine().Client(), image: "watch-docker", compose: compose}
 	w.build(w.context(program), version)
 	return w
 }
@@ -92,6 +97,7 @@ func (w *world) context(program string) io.Reader {
 	}{
 		{"Dockerfile.binary", root + "Dockerfile.binary", 0o644},
 		{"dist/image/root/watch-docker", program, 0o755},
+		{"dist/image/compose" + composePath, w.compose, 0o755},
 		{"dist/image/root" + caRoots, caRoots, 0o644},
 	} {
 		content := testbed.Must(os.ReadFile(f.from))(w)

@@ -40,6 +40,7 @@ func may() map[string][]string {
 		"compose":      {"composecli", "composefile", "dockercli", "hostpath", "project", "store", "task"},
 		"composefile":  {"runspec", "secrets"},
 		"project":      {"dockercli", "store", "image", "logging"},
+		"hostpath":     {},
 	}
 }
 

@@ -34,6 +34,12 @@ func composePlugin(ctx context.Context, log io.Writer) (string, error) {
 	return filepath.Join(dir, composeName), err
 }
 
+// ComposeBinary is the file of Docker Compose, static, which is a command of its
+// own as well: the one that the image has. If it isn't there it is built first.
+func ComposeBinary(ctx context.Context, log io.Writer) (path string, err error) {
+	return composePlugin(ctx, log)
+}
+
 // Compose runs `docker compose ARGS…` on the engine, in a folder and with
 // nothing of the caller's environment but env. It knows the accounts of the
 // bed's registries. The error of a command that fails ends with what it said.

@@ -3,6 +3,7 @@
 //
 //	testbed install [-newest]       install what it needs with apt-get, Chromium too, build Compose
 //	testbed watchtower              build Watchtower 1.7.1 to compare with, and print its path
+//	testbed compose                 build Docker Compose, and print its path
 //	testbed up [flags]              bring up, stay until Ctrl-C, take down
 //	testbed up -d [flags]           bring up and go to the background
 //	testbed down [-all] [ID…]       take down what `up -d` brought up
@@ -23,6 +24,7 @@ import (
 
 const usage = `usage: testbed install [-newest]
        testbed watchtower
+       testbed compose
        testbed up [-d] [-engine ENGINE] [-registries LIST] [-env FILE]
        testbed down [-all] [-env FILE] [ID…]
 
@@ -52,12 +54,9 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	case "install":
 		return install(ctx, rest, log)
 	case "watchtower":
-		path, err := testbed.Watchtower(ctx, log)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(out, path)
-		return err
+		return printed(out)(testbed.Watchtower(ctx, log))
+	case "compose":
+		return printed(out)(testbed.ComposeBinary(ctx, log))
 	case "up":
 		return up(ctx, rest, out, log)
 	case "down":
@@ -65,6 +64,16 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	default:
 		_, _ = io.WriteString(log, usage)
 		return fmt.Errorf("unknown command %q", command)
+	}
+}
+
+// printed writes the path of something that is there now.
+func printed(out io.Writer) func(path string, err error) error {
+	return func(path string, err error) error {
+		if err == nil {
+			_, err = fmt.Fprintln(out, path)
+		}
+		return err
 	}
 }
 
