@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/auth"
+	"github.com/watch-docker/watch-docker/internal/compose"
 	"github.com/watch-docker/watch-docker/internal/preview"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
@@ -330,14 +331,15 @@ type ImageRemoval struct {
 
 // SystemStatus is how the program and what it depends on are doing.
 type SystemStatus struct {
-	Version    string          `json:"version"`
-	StartedAt  time.Time       `json:"startedAt"`
-	Engine     EngineStatus    `json:"engine"`
-	RateLimits []RateLimit     `json:"rateLimits"`
-	Scan       Schedule        `json:"scan"`
-	Update     Schedule        `json:"update"`
-	Containers ContainerCounts `json:"containers"` // the handler fills it in
-	Degraded   []Degradation   `json:"degraded"`
+	Version    string               `json:"version"`
+	StartedAt  time.Time            `json:"startedAt"`
+	Engine     EngineStatus         `json:"engine"`
+	RateLimits []RateLimit          `json:"rateLimits"`
+	Scan       Schedule             `json:"scan"`
+	Update     Schedule             `json:"update"`
+	Containers ContainerCounts      `json:"containers"` // the handler fills it in
+	Compose    compose.Availability `json:"compose"`    // the same
+	Degraded   []Degradation        `json:"degraded"`
 }
 
 // EngineStatus is the Docker engine; all but Reachable and Host are empty

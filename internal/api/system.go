@@ -72,6 +72,9 @@ func (s *server) getSystem(ctx context.Context, _ *none) (*systemOut, error) {
 		return nil, err
 	}
 	status.RateLimits, status.Degraded = orEmpty(status.RateLimits), orEmpty(status.Degraded)
+	if status.Compose = s.Compose.Available(ctx); !status.Compose.Available {
+		status.Degraded = append(status.Degraded, Degradation{Code: CodeNoCompose, Message: sentence(status.Compose.Problem)})
+	}
 	status.Containers = countByStatus(s.Scans.Latest().Containers)
 	return &systemOut{Body: status}, nil
 }
