@@ -203,15 +203,10 @@ type upIn struct {
 	} `nameHint:"UpOptions"`
 }
 
-// upOut is an operation, or with dryRun what it would do.
 type upOut struct {
 	Status   int
 	Location string `header:"Location"`
-	Body     struct {
-		*store.Operation
-
-		*compose.Plan
-	} `nameHint:"UpAnswer"`
+	Body     either[store.Operation, compose.Plan]
 }
 
 func (s *server) upProject(ctx context.Context, in *upIn) (*upOut, error) {
@@ -226,18 +221,14 @@ func (s *server) upProject(ctx context.Context, in *upIn) (*upOut, error) {
 		if err != nil {
 			return nil, err
 		}
-		out := &upOut{Status: http.StatusOK}
 		plan.Changes, plan.Notes = orEmpty(plan.Changes), orEmpty(plan.Notes)
-		out.Body.Plan = &plan
-		return out, nil
+		return &upOut{Status: http.StatusOK, Body: either[store.Operation, compose.Plan]{b: &plan}}, nil
 	}
 	done, err := s.actOnProject(ctx, in.Project, action, in.WaitQuery)
 	if err != nil {
 		return nil, err
 	}
-	out := &upOut{Status: http.StatusAccepted, Location: done.Location}
-	out.Body.Operation = &done.Body
-	return out, nil
+	return &upOut{Status: http.StatusAccepted, Location: done.Location, Body: either[store.Operation, compose.Plan]{a: &done.Body}}, nil
 }
 
 type downIn struct {
@@ -283,15 +274,21 @@ type deleteProjectIn struct {
 	} `nameHint:"ProjectDeletionRequest"`
 }
 
-// deleteProjectOut is an operation, or with dryRun what would go.
+// ProjectTakes is what goes with a project.
+type ProjectTakes struct {
+	Takes project.Deletion `json:"takes" doc:"What goes, and what stays"`
+}
+
+// ProjectDeletion is the operation that takes it.
+type ProjectDeletion struct {
+	store.Operation
+	ProjectTakes
+}
+
 type deleteProjectOut struct {
 	Status   int
 	Location string `header:"Location"`
-	Body     struct {
-		*store.Operation
-
-		Takes project.Deletion `json:"takes" doc:"What goes, and what stays"`
-	} `nameHint:"ProjectDeletion"`
+	Body     either[ProjectDeletion, ProjectTakes]
 }
 
 func (s *server) deleteProject(ctx context.Context, in *deleteProjectIn) (*deleteProjectOut, error) {
@@ -304,10 +301,8 @@ func (s *server) deleteProject(ctx context.Context, in *deleteProjectIn) (*delet
 	if err != nil {
 		return nil, err
 	}
-	out := &deleteProjectOut{Status: http.StatusOK}
-	out.Body.Takes = takes
 	if in.Body.DryRun {
-		return out, nil
+		return &deleteProjectOut{Status: http.StatusOK, Body: either[ProjectDeletion, ProjectTakes]{b: &ProjectTakes{takes}}}, nil
 	}
 	op, err := s.Compose.Remove(ctx, removal, callerOf(ctx).Username)
 	if err != nil {
@@ -317,8 +312,8 @@ func (s *server) deleteProject(ctx context.Context, in *deleteProjectIn) (*delet
 	if err != nil {
 		return nil, err
 	}
-	out.Status, out.Location, out.Body.Operation = http.StatusAccepted, done.Location, &done.Body
-	return out, nil
+	deletion := &ProjectDeletion{done.Body, ProjectTakes{takes}}
+	return &deleteProjectOut{Status: http.StatusAccepted, Location: done.Location, Body: either[ProjectDeletion, ProjectTakes]{a: deletion}}, nil
 }
 
 type createProjectIn struct {
@@ -335,14 +330,8 @@ type createProjectIn struct {
 type createProjectOut struct {
 	Status   int
 	Location string `header:"Location"`
-	Body     struct {
-		*project.Project
-		*startedProject
-	} `nameHint:"ProjectCreated"`
+	Body     either[project.Project, store.Operation]
 }
-
-// startedProject is the operation that brings a new project up.
-type startedProject struct{ store.Operation }
 
 func (s *server) createProject(ctx context.Context, in *createProjectIn) (*createProjectOut, error) {
 	trailOf(ctx).about(in.Body.Name)
@@ -356,14 +345,14 @@ func (s *server) createProject(ctx context.Context, in *createProjectIn) (*creat
 	}
 	out := &createProjectOut{Status: http.StatusCreated, Location: basePath(s.BaseURL) + "/api/compose/" + made.ID}
 	if op == nil {
-		out.Body.Project = &made
+		out.Body.a = &made
 		return out, nil
 	}
 	started, err := s.operationOut(ctx, *op, in.Wait.Duration)
 	if err != nil {
 		return nil, err
 	}
-	out.Status, out.Location, out.Body.startedProject = http.StatusAccepted, started.Location, &startedProject{started.Body}
+	out.Status, out.Location, out.Body.b = http.StatusAccepted, started.Location, &started.Body
 	return out, nil
 }
 

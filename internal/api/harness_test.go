@@ -85,7 +85,7 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	w.hub = hub
 	d := api.Dependencies{
 		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, TwoFA: w.twofa, Scans: w.fakes, Updates: w.fakes, Operations: w.fakes,
-		Engine: w.fakes, Images: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub, Logs: fakeLogs{w.fakes},
+		Engine: w.fakes, Images: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub, Logs: fakeLogs{w.fakes}, Compose: fakeCompose{w.fakes},
 		Config: func() map[string]any { return map[string]any{"user": map[string]any{"password": "***"}} },
 		Checks: []api.Check{{Name: "engine", Ask: func(context.Context) error { return w.down() }}, {Name: "store", Ask: w.store.Ping}},
 	}

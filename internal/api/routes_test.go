@@ -53,40 +53,59 @@ func mayCall() map[string]string {
 		"PATCH /api/v1/2fa/credentials/{id}":      "viewer+",
 		"DELETE /api/v1/2fa/credentials/{id}":     "viewer+",
 
-		"GET /api/containers":                "viewer",
-		"GET /api/containers/{id}":           "viewer",
-		"GET /api/containers/{id}/preview":   "viewer",
-		"POST /api/containers/{id}/update":   "operator",
-		"POST /api/containers/{id}/rollback": "operator",
-		"POST /api/containers/{id}/start":    "operator",
-		"POST /api/containers/{id}/stop":     "operator",
-		"POST /api/containers/{id}/restart":  "operator",
-		"POST /api/containers/{id}/pause":    "operator",
-		"POST /api/containers/{id}/unpause":  "operator",
-		"POST /api/containers/{id}/kill":     "operator",
-		"POST /api/containers/{id}/rename":   "operator",
-		"DELETE /api/containers/{id}":        "operator",
-		"GET /api/containers/{id}/files":     "operator+",
-		"PUT /api/containers/{id}/files":     "operator+",
-		"DELETE /api/containers/{id}/files":  "operator+",
-		"POST /api/updates/run":              "operator",
-		"POST /api/scan":                     "operator",
-		"GET /api/operations":                "viewer",
-		"GET /api/operations/{id}":           "viewer",
-		"POST /api/operations/{id}/cancel":   "operator",
-		"GET /api/images":                    "viewer",
-		"DELETE /api/images":                 "operator",
-		"GET /api/containers/{id}/logs":      "viewer",
-		"GET /api/containers/{id}/logs/ws":   "viewer",
-		"GET /api/compose/logs/ws":           "viewer",
-		"GET /api/events/ws":                 "viewer",
-		"GET /api/shell/ws":                  "operator+",
-		"GET /":                              "anyone",
-		"GET /assets/{path...}":              "anyone",
-		"GET /api/system":                    "viewer",
-		"GET /api/config":                    "admin",
-		"GET /api/audit":                     "admin",
-		"GET /api/openapi.json":              "viewer",
+		"GET /api/containers":                              "viewer",
+		"GET /api/containers/{id}":                         "viewer",
+		"GET /api/containers/{id}/preview":                 "viewer",
+		"POST /api/containers/{id}/update":                 "operator",
+		"POST /api/containers/{id}/rollback":               "operator",
+		"POST /api/containers/{id}/start":                  "operator",
+		"POST /api/containers/{id}/stop":                   "operator",
+		"POST /api/containers/{id}/restart":                "operator",
+		"POST /api/containers/{id}/pause":                  "operator",
+		"POST /api/containers/{id}/unpause":                "operator",
+		"POST /api/containers/{id}/kill":                   "operator",
+		"POST /api/containers/{id}/rename":                 "operator",
+		"DELETE /api/containers/{id}":                      "operator",
+		"GET /api/containers/{id}/files":                   "operator+",
+		"PUT /api/containers/{id}/files":                   "operator+",
+		"DELETE /api/containers/{id}/files":                "operator+",
+		"POST /api/updates/run":                            "operator",
+		"POST /api/scan":                                   "operator",
+		"GET /api/operations":                              "viewer",
+		"GET /api/operations/{id}":                         "viewer",
+		"POST /api/operations/{id}/cancel":                 "operator",
+		"GET /api/images":                                  "viewer",
+		"DELETE /api/images":                               "operator",
+		"GET /api/containers/{id}/logs":                    "viewer",
+		"GET /api/containers/{id}/logs/ws":                 "viewer",
+		"GET /api/compose/logs/ws":                         "viewer",
+		"GET /api/compose":                                 "viewer",
+		"GET /api/compose/{project}":                       "viewer",
+		"POST /api/compose/{project}/validate":             "viewer",
+		"POST /api/compose/start":                          "operator",
+		"POST /api/compose/stop":                           "operator",
+		"POST /api/compose/restart":                        "operator",
+		"POST /api/compose/convert":                        "viewer",
+		"POST /api/compose/create":                         "admin+",
+		"DELETE /api/compose/delete":                       "admin+",
+		"POST /api/compose/{project}/up":                   "admin+",
+		"POST /api/compose/{project}/down":                 "admin+",
+		"POST /api/compose/{project}/pull":                 "admin+",
+		"POST /api/compose/{project}/recreate":             "admin+",
+		"POST /api/compose/{project}/scale":                "admin+",
+		"GET /api/compose/{project}/files":                 "admin",
+		"PUT /api/compose/{project}/files":                 "admin+",
+		"GET /api/compose/{project}/versions":              "admin+",
+		"GET /api/compose/{project}/versions/{n}":          "admin+",
+		"POST /api/compose/{project}/versions/{n}/restore": "admin+",
+		"GET /api/events/ws":                               "viewer",
+		"GET /api/shell/ws":                                "operator+",
+		"GET /":                                            "anyone",
+		"GET /assets/{path...}":                            "anyone",
+		"GET /api/system":                                  "viewer",
+		"GET /api/config":                                  "admin",
+		"GET /api/audit":                                   "admin",
+		"GET /api/openapi.json":                            "viewer",
 	}
 }
 
@@ -95,7 +114,7 @@ func mayCall() map[string]string {
 func (w *world) walk() []string {
 	var all []string
 	for _, r := range w.router {
-		all = append(all, r.Method+" "+strings.NewReplacer(":id", "{id}", ":name", "{name}", "*path", "{path...}").Replace(r.Path))
+		all = append(all, r.Method+" "+strings.NewReplacer(":id", "{id}", ":name", "{name}", ":project", "{project}", ":n", "{n}", "*path", "{path...}").Replace(r.Path))
 	}
 	all = slices.DeleteFunc(all, func(route string) bool {
 		path, isHead := strings.CutPrefix(route, "HEAD ")
@@ -114,7 +133,7 @@ func TestEveryRouteIsInTheTableOfWhoMayCallIt(t *testing.T) {
 func TestEveryRouteButHealthReadinessAndLoginNeedsAToken(t *testing.T) {
 	w := newWorld(t)
 	for _, route := range w.walk() {
-		method, path, _ := strings.Cut(strings.NewReplacer("{id}", "web", "{name}", "web").Replace(route), " ")
+		method, path, _ := strings.Cut(strings.NewReplacer("{id}", "web", "{name}", "web", "{project}", "web", "{n}", "1").Replace(route), " ")
 		for name, o := range map[string]option{
 			"no token": header("X", "y"), "another scheme": header("Authorization", "Basic YTpi"),
 			"not a token": bearer("x"), "an empty one": bearer(""),
@@ -159,7 +178,7 @@ func TestARoleReachesWhatIsItsOwnAndNoMore(t *testing.T) {
 		if !slices.Contains(order, role) {
 			role = "viewer"
 		}
-		method, path, _ := strings.Cut(strings.NewReplacer("{id}", "nowhere", "{name}", "nowhere").Replace(route), " ")
+		method, path, _ := strings.Cut(strings.NewReplacer("{id}", "nowhere", "{name}", "nowhere", "{project}", "nowhere", "{n}", "1").Replace(route), " ")
 		for i, has := range order[1:] {
 			a := w.do(method, path, bearer(has))
 			if allowed := i+1 >= slices.Index(order, role); allowed == (a.get("code") == "forbidden") || a.status == http.StatusUnauthorized {
@@ -189,7 +208,7 @@ func TestARoleReachesWhatIsItsOwnAndNoMore(t *testing.T) {
 		if !isGet {
 			continue
 		}
-		path = strings.NewReplacer("{id}", "web", "{name}", "web").Replace(path)
+		path = strings.NewReplacer("{id}", "web", "{name}", "web", "{project}", "web", "{n}", "1").Replace(path)
 		for _, role := range order {
 			get, head := w.do("GET", path, bearer(role)), w.do("HEAD", path, bearer(role))
 			if head.status != get.status || head.text != "" || head.header.Get("Content-Type") != get.header.Get("Content-Type") {
@@ -294,6 +313,28 @@ func TestEveryAnswerIsWhatTheDocumentSays(t *testing.T) {
 		{"GET /api/operations/{id}", "/api/operations/" + op.ID, 200, nil, ""},
 		{"GET /api/images", "", 200, nil, "images"},
 		{"DELETE /api/images", "", 200, []option{raw(`{"id":"sha256:1","force":true}`)}, "remove image sha256:1 force=true"},
+		{"GET /api/compose", "", 200, nil, "projects"},
+		{"GET /api/compose/{project}", "/api/compose/web", 200, nil, "look at web"},
+		{"POST /api/compose/{project}/validate", "/api/compose/web/validate", 200, []option{raw(`{"files":{"compose.yaml":"x"}}`)}, "validate web with 1"},
+		{"POST /api/compose/stop", "", 202, []option{raw(`{"project":"web","services":["a"]}`)}, "stop web [a] by ann"},
+		{"POST /api/compose/start", "", 202, []option{raw(`{"project":"web"}`)}, "start web [] by ann"},
+		{"POST /api/compose/restart", "", 202, []option{raw(`{"project":"web"}`)}, "restart web [] by ann"},
+		{"POST /api/compose/convert", "", 200, []option{raw(`{"containers":["web","db"]}`)}, "convert 2 reveal=false"},
+		{"POST /api/compose/create", "", 201, []option{raw(`{"name":"new","compose":"x"}`)}, "create new start=false by ann"},
+		{"POST /api/compose/create", "", 202, []option{raw(`{"name":"new","compose":"x","env":"","start":true}`)}, "create new start=true by ann"},
+		{"POST /api/compose/{project}/up", "/api/compose/web/up", 202, nil, "up web [] by ann"},
+		{"POST /api/compose/{project}/up", "/api/compose/web/up?dryRun=true", 200, nil, "preview web"},
+		{"POST /api/compose/{project}/down", "/api/compose/web/down", 202, nil, "down web [] by ann"},
+		{"POST /api/compose/{project}/pull", "/api/compose/web/pull", 202, []option{raw(`{"services":["a"]}`)}, "pull web [a] by ann"},
+		{"POST /api/compose/{project}/recreate", "/api/compose/web/recreate", 202, nil, "recreate web [] by ann"},
+		{"POST /api/compose/{project}/scale", "/api/compose/web/scale", 202, []option{raw(`{"replicas":{"a":2}}`)}, "scale web [] by ann"},
+		{"DELETE /api/compose/delete", "", 202, []option{raw(`{"project":"web","removeFiles":true}`)}, "delete web volumes=false files=true by ann"},
+		{"DELETE /api/compose/delete", "", 200, []option{raw(`{"project":"web","removeVolumes":true,"dryRun":true}`)}, "takes web volumes=true files=false"},
+		{"GET /api/compose/{project}/files", "/api/compose/web/files", 200, nil, "files of web"},
+		{"PUT /api/compose/{project}/files", "/api/compose/web/files", 200, []option{raw(`{"name":".env","content":"A=1"}`), header("If-Match", `"1"`)}, `save .env of web, 3 bytes, "1", by ann`},
+		{"GET /api/compose/{project}/versions", "/api/compose/web/versions?name=.env", 200, nil, "versions of .env of web"},
+		{"GET /api/compose/{project}/versions/{n}", "/api/compose/web/versions/7", 200, nil, "version 7 of web"},
+		{"POST /api/compose/{project}/versions/{n}/restore", "/api/compose/web/versions/7/restore", 200, []option{header("If-Match", `"2"`)}, `restore 7 of web, "2", by ann`},
 		{"GET /api/system", "", 200, nil, "system"},
 		{"GET /api/config", "", 200, nil, ""},
 		{"POST /api/v1/auth/logout", "", 204, nil, ""},

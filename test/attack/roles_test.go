@@ -42,7 +42,10 @@ func who() map[string]string {
 		"POST /api/containers/{id}/rename": "O", "POST /api/operations/{id}/cancel": "O",
 		"GET /api/containers/{id}/files": "O+", "PUT /api/containers/{id}/files": "O+", "DELETE /api/containers/{id}/files": "O+",
 		"GET /api/containers/{id}/logs": "V",
-		"GET " + events:                 "V", "GET /api/containers/{id}/logs/ws": "V", "GET /api/compose/logs/ws": "V", "GET /api/shell/ws": "O+",
+		"GET /api/compose":              "V", "GET /api/compose/{project}": "V", "POST /api/compose/{project}/validate": "V", "POST /api/compose/start": "O", "POST /api/compose/stop": "O", "POST /api/compose/restart": "O", "POST /api/compose/convert": "V",
+		"POST /api/compose/create": "A+", "DELETE /api/compose/delete": "A+", "POST /api/compose/{project}/up": "A+", "POST /api/compose/{project}/down": "A+", "POST /api/compose/{project}/pull": "A+", "POST /api/compose/{project}/recreate": "A+", "POST /api/compose/{project}/scale": "A+",
+		"GET /api/compose/{project}/files": "A", "PUT /api/compose/{project}/files": "A+", "GET /api/compose/{project}/versions": "A+", "GET /api/compose/{project}/versions/{n}": "A+", "POST /api/compose/{project}/versions/{n}/restore": "A+",
+		"GET " + events: "V", "GET /api/containers/{id}/logs/ws": "V", "GET /api/compose/logs/ws": "V", "GET /api/shell/ws": "O+",
 	}
 }
 
@@ -106,7 +109,7 @@ func (w *world) everyRouteNeedsAToken(c *client) {
 		if need == "-" {
 			continue
 		}
-		a := c.ask(route, strings.NewReplacer("{id}", "x", "{name}", "x"))
+		a := c.ask(route, strings.NewReplacer("{id}", "x", "{name}", "x", "{project}", "x", "{n}", "1"))
 		refused(w, a, http.StatusUnauthorized, "unauthorized")
 	}
 }
@@ -134,7 +137,7 @@ func newHouse(t *testing.T, spec testbed.ContainerSpec, env ...string) *house {
 	spec.Name, spec.Image = "app", reg.Ref("app:latest")
 	c := testbed.Must(bed.Run(t.Context(), spec))(t)
 	w := newWorld(t, append([]string{"DOCKER_HOST=" + bed.Engine().Host()}, env...)...)
-	h := &house{world: w, bed: bed, owner: w.signIn(), ids: strings.NewReplacer("{id}", c.ID, "{name}", "bob")}
+	h := &house{world: w, bed: bed, owner: w.signIn(), ids: strings.NewReplacer("{id}", c.ID, "{name}", "bob", "{project}", "x", "{n}", "1")}
 	testbed.Eventually(t, patience, func() error {
 		if list := h.owner.must("GET", "/api/containers", nil); !strings.Contains(list.body, c.ID) {
 			return errText("the container isn't listed: " + list.body)

@@ -29,7 +29,7 @@ func TestAStolenSessionNeedsAFreshProofForWhatMattersMost(t *testing.T) {
 	g, _ := ann.enrolTOTP()
 	stolen := []*client{ann, bob}
 	w.whileStopped(ageProofs)
-	ids := strings.NewReplacer("{id}", "x", "{name}", "bob")
+	ids := strings.NewReplacer("{id}", "x", "{name}", "bob", "{project}", "x", "{n}", "1")
 	for _, c := range stolen {
 		c.needsProof(ids)
 		if !c.alive() {
@@ -79,7 +79,7 @@ func TestAnAPITokenCantGiveAProof(t *testing.T) {
 	for _, body := range []map[string]string{{"password": password}, {"code": "123456"}} {
 		refused(t, token.do("POST", "/api/v1/auth/step-up", body), http.StatusForbidden, "session_required")
 	}
-	ids := strings.NewReplacer("{id}", "x", "{name}", "bob")
+	ids := strings.NewReplacer("{id}", "x", "{name}", "bob", "{project}", "x", "{n}", "1")
 	for route, need := range who() {
 		if slices.Contains([]string{"S", "T", "T+", "V+", "A+"}, need) {
 			refused(t, token.ask(route, ids), http.StatusForbidden, "session_required")
