@@ -2,13 +2,9 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"io/fs"
-	"os"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/watch-docker/watch-docker/internal/api"
 	"github.com/watch-docker/watch-docker/internal/compose"
@@ -82,8 +78,11 @@ func (s *Server) updatable(id string) bool {
 // prepareCompose says once whether projects can be acted on, and removes what
 // an earlier process left of its looks at the host.
 func (s *Server) prepareCompose(ctx context.Context) error {
-	if err := s.engine.ClearProbes(ctx, probePrefix); err != nil {
+	if err := ClearProbes(ctx, s.engine, name); err != nil {
 		s.log.Debug("what was left of looks at the host stays for now", logging.Err(err))
+	}
+	if _, err := s.hosts.doctor(ctx, false); err != nil {
+		s.log.Debug("it isn't known yet where our folders lie on the host", logging.Err(err))
 	}
 	a := s.compose.Available(ctx)
 	if ctx.Err() != nil {
@@ -135,108 +134,32 @@ func (p ports) holdAll(ids []string) (release func(), err error) {
 // hosts knows where what we see lies on the engine's host.
 type hosts struct {
 	engine *dockercli.Client
-	ids    []string // ours, if we run in a container
 	shown  []string // compose.path
-	own    atomic.Pointer[dockercli.Own]
+	known  atomic.Pointer[hostpath.Doctor]
 }
 
-const probePrefix = "watch-docker.wd-probe-"
+// name is of the looks at the host of a program that runs in no container.
+const name = "watch-docker"
 
 // doctor judges paths; one that asks makes containers that are never started.
 func (h *hosts) doctor(ctx context.Context, asks bool) (hostpath.Doctor, error) {
-	d := hostpath.Doctor{Shown: h.shown}
-	d.Files, _ = os.DirFS("/").(fs.ReadLinkFS)
-	local := !strings.HasPrefix(h.engine.Host(), "tcp:") && !strings.HasPrefix(h.engine.Host(), "http")
-	if local && len(h.ids) == 0 {
-		d.Local = true
-		return d, nil
-	}
-	d.Remote = !local
-	own, err := h.container(ctx)
-	switch {
-	case errors.Is(err, dockercli.ErrNotFound): // another engine's
-		d.Remote = true
-	case err != nil:
+	d, err := PathDoctor(ctx, h.engine, h.shown, name)
+	if err != nil {
 		return d, ported(err, err)
-	default:
-		for _, m := range own.Mounts {
-			d.Mounts = append(d.Mounts, hostpath.Mount{Type: m.Type, Name: m.Name, Source: m.Source, Destination: m.Destination, RW: m.RW})
-		}
 	}
-	if asks {
-		d.Engine = probe{h}
+	h.known.Store(&d)
+	if !asks {
+		d.Engine = nil
 	}
 	return d, nil
 }
 
-// container is the one that we run in; its mounts never change.
-func (h *hosts) container(ctx context.Context) (*dockercli.Own, error) {
-	if own := h.own.Load(); own != nil {
-		return own, nil
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil && len(h.ids) > 0 {
-		return nil, err
-	}
-	own, err := h.engine.Own(ctx, h.ids, string(mounts))
-	if err != nil {
-		return nil, err
-	}
-	h.own.Store(&own)
-	return &own, nil
-}
-
-// ours is how a path of the host is called here; false if it can't be seen.
+// ours is how a path of the host is called here; false if it can't be seen, or
+// isn't known yet.
 func (h *hosts) ours(path string) (string, bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	d, err := h.doctor(ctx, false)
-	if err != nil {
+	d := h.known.Load()
+	if d == nil {
 		return "", false
 	}
 	return d.Ours(path)
 }
-
-// probe looks at the engine's host.
-type probe struct{ *hosts }
-
-// Stat implements hostpath.Engine.
-func (p probe) Stat(ctx context.Context, path string) (hostpath.Stat, error) {
-	image, err := p.image(ctx)
-	if err != nil {
-		return hostpath.Stat{}, err
-	}
-	f, err := p.engine.ProbePath(ctx, path, dockercli.ProbeOptions{Name: probePrefix + strings.ToLower(rand.Text()[:10]), Image: image})
-	switch {
-	case errors.Is(err, dockercli.ErrNoFile), errors.Is(err, dockercli.ErrNotFolder):
-		return hostpath.Stat{}, nil
-	case err != nil:
-		return hostpath.Stat{}, err
-	}
-	return hostpath.Stat{Exists: true, Info: fileInfo{f}}, nil
-}
-
-// image is one that the engine has: our own, or of any container.
-func (p probe) image(ctx context.Context) (string, error) {
-	if own, err := p.container(ctx); err == nil {
-		return own.ImageID, nil
-	}
-	all, err := p.engine.Containers(ctx)
-	if err != nil {
-		return "", err
-	}
-	if len(all) == 0 {
-		return "", errors.New("the engine has no container whose image could be used to look")
-	}
-	return all[0].ImageID, nil
-}
-
-// fileInfo makes an fs.FileInfo of what the engine says of a path.
-type fileInfo struct{ dockercli.File }
-
-func (f fileInfo) Name() string       { return f.File.Name }
-func (f fileInfo) Size() int64        { return f.File.Size }
-func (f fileInfo) Mode() fs.FileMode  { return f.File.Mode }
-func (f fileInfo) ModTime() time.Time { return f.File.ModTime }
-func (f fileInfo) IsDir() bool        { return f.File.Mode.IsDir() }
-func (fileInfo) Sys() any             { return nil }

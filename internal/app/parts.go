@@ -59,7 +59,7 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Self: self, Logger: log,
 		Changed: p.changes.tell, Elsewhere: p.knows,
 	}
-	p.hosts = &hosts{engine: p.engine, ids: updates.Own, shown: cfg.Compose.Path}
+	p.hosts = &hosts{engine: p.engine, shown: cfg.Compose.Path}
 	if p.command = newCommand(p, environ); p.command != nil {
 		updates.Compose = p.command
 	}
