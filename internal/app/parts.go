@@ -31,7 +31,7 @@ type parts struct {
 	updater  *updater.Updater
 	operator operator
 	tasks    *task.Runner // operations that aren't updates
-	changes  changes // of operations
+	changes  changes      // of operations
 }
 
 // assemble builds the parts on an open store, which they close at the end. A

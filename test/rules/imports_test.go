@@ -32,9 +32,11 @@ func may() map[string][]string {
 		"auth":         {"store", "logging"},
 		"twofa":        {"store", "logging"},
 		"task":         {"store", "logging"},
+		"puller":       {"dockercli", "registry", "store", "image"},
+		"resource":     {"dockercli", "puller", "registry", "store", "task", "image", "logging"},
 		"shell":        {"logging"},
-		"updater":      {"depend", "dockercli", "registry", "policy", "preview", "store", "image", "logging"},
-		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "shell", "store", "image", "logging", "wsstream"},
+		"updater":      {"depend", "dockercli", "puller", "registry", "policy", "preview", "store", "image", "logging"},
+		"api":          {"audit", "auth", "twofa", "containerlog", "scanner", "policy", "preview", "resource", "shell", "store", "image", "logging", "wsstream"},
 		"wsstream":     {},
 		"containerlog": {"dockercli", "logging"},
 	}
