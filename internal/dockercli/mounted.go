@@ -2,8 +2,10 @@ package dockercli
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
@@ -181,11 +183,13 @@ func attached(s container.Summary, n network.Summary) bool {
 	return false
 }
 
-// RemoveNetwork removes a network in which nobody runs; ErrConflict or
-// ErrRefused if somebody does.
+// RemoveNetwork removes a network in which nobody runs; ErrConflict if somebody does.
 func (c *Client) RemoveNetwork(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
 	_, err := c.sdk().NetworkRemove(ctx, id, client.NetworkRemoveOptions{})
+	if errdefs.IsPermissionDenied(err) { // "has active endpoints", and the engine's own ones
+		return fmt.Errorf("remove network %s: %w: %w", short(id), ErrConflict, said{err})
+	}
 	return c.wrap("remove network "+short(id), err)
 }

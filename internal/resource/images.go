@@ -123,7 +123,7 @@ func find(all []Image, named string) (Image, error) {
 	case 1:
 		return found[0], nil
 	}
-	return Image{}, &ConflictError{Code: CodeAmbiguous, Message: fmt.Sprintf("%s is the beginning of %d ids; give more of it.", named, len(found))}
+	return Image{}, &ConflictError{Code: CodeWhichImage, Message: fmt.Sprintf("%s is the beginning of %d ids; give more of it.", named, len(found))}
 }
 
 // called reports whether a text is one of the image's names, however it is written.
@@ -137,7 +137,7 @@ func (i Image) called(text string) bool {
 
 // Image gives one image and how it is made.
 //
-// Errors: ErrNoImage, *ConflictError (CodeAmbiguous).
+// Errors: ErrNoImage, *ConflictError (CodeWhichImage).
 func (s *Service) Image(ctx context.Context, named string) (ImageDetail, error) {
 	all, err := s.images(ctx, glance)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Service) Image(ctx context.Context, named string) (ImageDetail, error) 
 
 // RemoveImage removes an image that is named by id, or one of its names.
 //
-// Errors: ErrNoImage, *ConflictError (CodeAmbiguous; CodeRollback and
+// Errors: ErrNoImage, *ConflictError (CodeWhichImage; CodeRollback and
 // CodeOperation without force), the engine's.
 func (s *Service) RemoveImage(ctx context.Context, named string, force bool) (ImageRemoval, error) {
 	all, err := s.images(ctx, glance)

@@ -30,7 +30,7 @@ type NetworkRow struct {
 	Predefined bool              `json:"predefined" doc:"The engine's own, or Swarm's"`
 	Dangling   bool              `json:"dangling" doc:"A prune would remove it"`
 	Project    string            `json:"project,omitempty" doc:"The Compose project that made it"`
-	Users      []User            `json:"users"`
+	Users      []UsedBy            `json:"users"`
 
 	configFor []string // networks that have its configuration
 }
@@ -84,7 +84,7 @@ func (s *Service) Networks(ctx context.Context) ([]NetworkRow, error) {
 // Network gives one network by its id, the beginning of one (12 digits or
 // more), or its name.
 //
-// Errors: ErrNoNetwork, *ConflictError (CodeAmbiguous).
+// Errors: ErrNoNetwork, *ConflictError (CodeWhichNet).
 func (s *Service) Network(ctx context.Context, named string) (NetworkRow, error) {
 	all, err := s.Networks(ctx)
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Service) Network(ctx context.Context, named string) (NetworkRow, error)
 		case 1:
 			return found[0], nil
 		default: // the engine allows a name twice
-			return NetworkRow{}, &ConflictError{Code: CodeAmbiguous, Message: fmt.Sprintf("%d networks are called %s; give the id.", len(found), named)}
+			return NetworkRow{}, &ConflictError{Code: CodeWhichNet, Message: fmt.Sprintf("%d networks are called %s; give the id.", len(found), named)}
 		}
 	}
 	return NetworkRow{}, fmt.Errorf("%w: %s", ErrNoNetwork, named)
@@ -213,7 +213,7 @@ func (s *Service) pruneNetwork(ctx context.Context, n NetworkRow) (*Left, error)
 		return left, nil
 	}
 	err = s.Engine.RemoveNetwork(ctx, n.ID)
-	if errors.Is(err, dockercli.ErrConflict) || errors.Is(err, dockercli.ErrRefused) {
+	if errors.Is(err, dockercli.ErrConflict) {
 		return &Left{ID: n.ID, Name: n.Name, Code: CodeNetworkUsed, Reason: "The engine keeps it: " + err.Error() + "."}, nil
 	}
 	return nil, err

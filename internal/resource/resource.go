@@ -49,7 +49,8 @@ func (e *ConflictError) Error() string { return e.Message }
 
 // Codes of conflicts, and of what a prune leaves alone.
 const (
-	CodeAmbiguous   = "ambiguous"
+	CodeWhichImage  = "image_ambiguous"
+	CodeWhichNet    = "network_ambiguous"
 	CodeRollback    = "image_needed_for_rollback"
 	CodeOperation   = "image_in_operation"
 	CodeImageInUse  = "image_in_use"
@@ -80,8 +81,8 @@ type Service struct{ Dependencies }
 // New needs no end.
 func New(d Dependencies) *Service { return &Service{d} }
 
-// User is a container that uses a volume or a network, running or not.
-type User struct {
+// UsedBy is a container that uses a volume or a network, running or not.
+type UsedBy struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	State   string `json:"state" example:"running"`
@@ -98,16 +99,16 @@ type Left struct {
 	Reason string `json:"reason" doc:"A sentence for people"`
 }
 
-func users(list []dockercli.User) []User {
-	out := make([]User, 0, len(list))
+func users(list []dockercli.User) []UsedBy {
+	out := make([]UsedBy, 0, len(list))
 	for _, u := range list {
-		out = append(out, User(u))
+		out = append(out, UsedBy(u))
 	}
 	return out
 }
 
 // namesOf is "web, db and 3 more".
-func namesOf(list []User) string {
+func namesOf(list []UsedBy) string {
 	var names []string
 	for _, u := range list {
 		name := u.Name
