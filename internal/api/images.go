@@ -40,12 +40,13 @@ func prunes[T any](r *routes) func(*huma.Operation) {
 	return func(op *huma.Operation) {
 		op.DefaultStatus = http.StatusAccepted
 		schemas := r.api.OpenAPI().Components.Schemas
-		answer := func(text string, t reflect.Type) *huma.Response {
-			return &huma.Response{Description: text, Content: map[string]*huma.MediaType{"application/json": {Schema: schemas.Schema(t, true, "")}}}
+		answer := func(text, kind string, t reflect.Type) *huma.Response {
+			return &huma.Response{Description: text, Content: map[string]*huma.MediaType{kind: {Schema: schemas.Schema(t, true, "")}}}
 		}
 		op.Responses = map[string]*huma.Response{
-			"200": answer("With dryRun: what would be removed", reflect.TypeFor[T]()),
-			"202": answer("The operation; its result says what was removed", reflect.TypeFor[store.Operation]()),
+			"200":     answer("With dryRun: what would be removed", "application/json", reflect.TypeFor[T]()),
+			"202":     answer("The operation; its result says what was removed", "application/json", reflect.TypeFor[store.Operation]()),
+			"default": answer("Error", contentType, reflect.TypeFor[Problem]()),
 		}
 	}
 }
@@ -224,7 +225,7 @@ type pruneImagesIn struct {
 	Body *struct {
 		DryRun    bool   `json:"dryRun,omitempty" doc:"Remove nothing; say what would go"`
 		All       bool   `json:"all,omitempty" doc:"Not only images without a tag: all that no container uses"`
-		OlderThan string `json:"olderThan,omitempty" maxLength:"32" example:"30d" doc:"Only those made, and last given a name on this host, longer ago"`
+		OlderThan string `json:"olderThan,omitempty" maxLength:"32" example:"30d" doc:"Only those made, and last tagged on this host, longer ago; a pull counts as tagging only where the engine keeps book of it"`
 	} `nameHint:"ImagePruneOptions"`
 }
 

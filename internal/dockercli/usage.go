@@ -31,7 +31,7 @@ func (c *Client) ImageSizes(ctx context.Context) (map[string]int64, error) {
 		}
 		return shared, nil
 	}
-	used, err := c.sdk().DiskUsage(ctx, client.DiskUsageOptions{Images: true, Verbose: true})
+	used, err := c.diskUsage(ctx, client.DiskUsageOptions{Images: true, Verbose: true})
 	if err != nil {
 		return nil, c.wrap("measure the images", err)
 	}
@@ -47,7 +47,7 @@ func (c *Client) ImageSizes(ctx context.Context) (map[string]int64, error) {
 // all of their files for it, which can take minutes, so ctx is the limit. What
 // it can't tell, of other drivers than its own for instance, is missing.
 func (c *Client) VolumeSizes(ctx context.Context) (map[string]int64, error) {
-	used, err := c.sdk().DiskUsage(ctx, client.DiskUsageOptions{Volumes: true, Verbose: true})
+	used, err := c.diskUsage(ctx, client.DiskUsageOptions{Volumes: true, Verbose: true})
 	if err != nil {
 		return nil, c.wrap("measure the volumes", err)
 	}
@@ -58,6 +58,16 @@ func (c *Client) VolumeSizes(ctx context.Context) (map[string]int64, error) {
 		}
 	}
 	return sizes, nil
+}
+
+func (c *Client) diskUsage(ctx context.Context, o client.DiskUsageOptions) (client.DiskUsageResult, error) {
+	select {
+	case c.measuring <- struct{}{}:
+		defer func() { <-c.measuring }()
+		return c.sdk().DiskUsage(ctx, o)
+	case <-ctx.Done():
+		return client.DiskUsageResult{}, ctx.Err()
+	}
 }
 
 // ImageParents gives the image that each image was made from by this engine's
@@ -78,8 +88,8 @@ func (c *Client) ImageParents(ctx context.Context) (map[string]string, error) {
 	return parents, nil
 }
 
-// ImageSince says when an image was last given a name here, or made, whichever
-// is later; zero if the engine doesn't know.
+// ImageSince says when an image was made, or last given a name here, whichever
+// is later; zero if the engine doesn't know. A pull is no naming for the graph drivers.
 func (c *Client) ImageSince(ctx context.Context, id string) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

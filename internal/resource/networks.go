@@ -30,7 +30,7 @@ type NetworkRow struct {
 	Predefined bool              `json:"predefined" doc:"The engine's own, or Swarm's"`
 	Dangling   bool              `json:"dangling" doc:"A prune would remove it"`
 	Project    string            `json:"project,omitempty" doc:"The Compose project that made it"`
-	Users      []UsedBy            `json:"users"`
+	Users      []UsedBy          `json:"users"`
 
 	configFor []string // networks that have its configuration
 }

@@ -26,7 +26,7 @@ type Volume struct {
 	Dangling   bool              `json:"dangling" doc:"No container uses it, not even a stopped one"`
 	SizeBytes  *int64            `json:"sizeBytes" doc:"Null: the engine didn't tell in time, or can't"`
 	Project    string            `json:"project,omitempty" doc:"The Compose project that made it"`
-	Users      []UsedBy            `json:"users"`
+	Users      []UsedBy          `json:"users"`
 }
 
 // VolumePrune says which unused volumes are to go.

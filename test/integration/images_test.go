@@ -136,8 +136,11 @@ func TestAPruneRemovesWhatItsPreviewSaysAndKeepsWhatIsNeeded(t *testing.T) {
 		}
 		return p
 	}
-	if p := preview(`{"dryRun":true,"olderThan":"1h"}`); len(p.Images) > 0 {
-		t.Errorf("what was named a moment ago is older than an hour: %+v", p)
+	if p := preview(`{"dryRun":true,"all":true,"olderThan":"101d"}`); len(p.Images) > 0 {
+		t.Errorf("older than they are: %+v", p)
+	}
+	if p := preview(`{"dryRun":true,"all":true,"olderThan":"2376h"}`); !slices.Contains(ids(p.Images), litter) || slices.Contains(ids(p.Images), unused) {
+		t.Errorf("made 100 days ago, and one of them named a moment ago: %+v", p)
 	}
 	would := preview(`{"dryRun":true}`)
 	if !slices.Equal(ids(would.Images), []string{litter}) || would.ReclaimedBytes != *all[litter].UniqueBytes || reasons(would.Kept)[rollback] != resource.CodeRollback {
@@ -180,7 +183,7 @@ func TestAPruneRemovesWhatItsPreviewSaysAndKeepsWhatIsNeeded(t *testing.T) {
 		detail.ID != stopped || len(detail.Layers) == 0 || len(detail.History) == 0 || !slices.Equal(detail.Entrypoint, sleep) {
 		t.Errorf("detail: %d %+v", code, detail)
 	}
-	h.problem("GET", "/api/images/..", "", http.StatusNotFound, api.CodeNotFound)
+	h.problem("GET", "/api/images/..", "", http.StatusNotFound, api.CodeNoImage)
 	h.problem("GET", "/api/images/-f", "", http.StatusNotFound, api.CodeNoImage)
 }
 
