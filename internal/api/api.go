@@ -41,6 +41,8 @@ type Dependencies struct {
 	Operations Operations
 	Engine     Engine
 	Images     Images
+	Volumes    Volumes
+	Networks   Networks
 	System     System
 	Live       Live
 	Hub        *wsstream.Hub // nil: one of its own

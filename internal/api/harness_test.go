@@ -85,7 +85,7 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	w.hub = hub
 	d := api.Dependencies{
 		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, TwoFA: w.twofa, Scans: w.fakes, Updates: w.fakes, Operations: w.fakes,
-		Engine: w.fakes, Images: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub, Logs: fakeLogs{w.fakes}, Compose: fakeCompose{w.fakes},
+		Engine: w.fakes, Images: w.fakes, Volumes: w.fakes, Networks: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub, Logs: fakeLogs{w.fakes}, Compose: fakeCompose{w.fakes},
 		Config: func() map[string]any { return map[string]any{"user": map[string]any{"password": "***"}} },
 		Checks: []api.Check{{Name: "engine", Ask: func(context.Context) error { return w.down() }}, {Name: "store", Ask: w.store.Ping}},
 	}
@@ -423,14 +423,6 @@ func (f *fakes) Act(_ context.Context, id string, action api.Action) error {
 
 func (f *fakes) Remove(_ context.Context, id string, o api.RemoveOptions) error {
 	return f.note("remove %s force=%v volumes=%v", nameOf(id), o.Force, o.Volumes)
-}
-
-func (f *fakes) Images(context.Context) ([]api.Image, error) {
-	return []api.Image{{ID: "sha256:1", SizeBytes: 5, Dangling: true}, {ID: "sha256:2", Tags: []string{"nginx:latest"}, Containers: []string{"web"}}}, f.note("images")
-}
-
-func (f *fakes) RemoveImage(_ context.Context, id string, force bool) (api.ImageRemoval, error) {
-	return api.ImageRemoval{Deleted: []string{"sha256:1"}, ReclaimedBytes: 5}, f.note("remove image %s force=%v", id, force)
 }
 
 func (f *fakes) System(context.Context) (api.SystemStatus, error) {

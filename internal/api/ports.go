@@ -7,7 +7,9 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/compose"
+	"github.com/watch-docker/watch-docker/internal/image"
 	"github.com/watch-docker/watch-docker/internal/preview"
+	"github.com/watch-docker/watch-docker/internal/resource"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
 )
@@ -139,14 +141,37 @@ type RemoveOptions struct {
 	Volumes bool // its anonymous volumes, too
 }
 
-// Images is the engine's images.
-//
-// Errors: ErrUnknownImage, *ConflictError (in use, or several tags without
-// force), ErrEngineUnavailable.
+// Images, Volumes and Networks are resource.Service, where the errors of each
+// are listed. The engine's and the runner's come as ErrEngineUnavailable,
+// *ConflictError, *BusyError, ErrTooManyOperations and ErrStopping.
+
+// Images is the engine's images. They are named by id, by the beginning of one,
+// or by a reference.
 type Images interface {
-	Images(ctx context.Context) ([]Image, error)
-	// RemoveImage takes an id, an unambiguous prefix of one, or a reference.
-	RemoveImage(ctx context.Context, id string, force bool) (ImageRemoval, error)
+	Images(ctx context.Context, thorough bool) ([]resource.Image, error)
+	Image(ctx context.Context, named string) (resource.ImageDetail, error)
+	RemoveImage(ctx context.Context, named string, force bool) (resource.ImageRemoval, error)
+	Pull(ctx context.Context, ref image.Reference, platform image.Platform, actor string) (store.Operation, error)
+	PreviewImagePrune(ctx context.Context, p resource.ImagePrune) (resource.ImagesPruned, error)
+	PruneImages(ctx context.Context, p resource.ImagePrune, actor string) (store.Operation, error)
+}
+
+// Volumes is the engine's volumes.
+type Volumes interface {
+	Volumes(ctx context.Context, thorough bool) ([]resource.Volume, error)
+	Volume(ctx context.Context, name string) (resource.Volume, error)
+	RemoveVolume(ctx context.Context, name string) error
+	PreviewVolumePrune(ctx context.Context, p resource.VolumePrune) (resource.VolumesPruned, error)
+	PruneVolumes(ctx context.Context, p resource.VolumePrune, actor string) (store.Operation, error)
+}
+
+// Networks is the engine's networks.
+type Networks interface {
+	Networks(ctx context.Context) ([]resource.NetworkRow, error)
+	Network(ctx context.Context, named string) (resource.NetworkRow, error)
+	RemoveNetwork(ctx context.Context, named string) (resource.NetworkRow, error)
+	PreviewNetworkPrune(ctx context.Context) (resource.NetworksPruned, error)
+	PruneNetworks(ctx context.Context, actor string) (store.Operation, error)
 }
 
 // System tells how the program and what it depends on are doing. What doesn't
@@ -215,15 +240,19 @@ type Accounts interface {
 var (
 	ErrUnknownContainer  = errors.New("no such container")
 	ErrUnknownImage      = errors.New("no such image")
+	ErrUnknownVolume     = errors.New("no such volume")
+	ErrUnknownNetwork    = errors.New("no such network")
 	ErrEngineUnavailable = errors.New("the Docker engine doesn't answer")
 	ErrTooManyOperations = errors.New("too many operations are under way")
 	ErrStopping          = errors.New("the program is stopping")
 )
 
-// BusyError says that a container is in an operation.
+// BusyError says that a container is in an operation, or what else only one
+// operation at a time may have.
 type BusyError struct {
-	Container   string // its name
+	Container   string // its name, or "prune of images"
 	OperationID string
+	Code        string // CodeContainerBusy if it is empty
 }
 
 func (e *BusyError) Error() string {
@@ -309,24 +338,6 @@ type HealthProbe struct {
 	At       time.Time `json:"at"`
 	ExitCode int       `json:"exitCode"`
 	Output   string    `json:"output"`
-}
-
-// Image is one image of the engine.
-type Image struct {
-	ID         string     `json:"id"`
-	Tags       []string   `json:"tags"`
-	Digests    []string   `json:"digests"`
-	SizeBytes  int64      `json:"sizeBytes"`
-	CreatedAt  *time.Time `json:"createdAt"`  // nil if the image doesn't say
-	Containers []string   `json:"containers"` // names
-	Dangling   bool       `json:"dangling"`
-}
-
-// ImageRemoval is what the removal of an image did.
-type ImageRemoval struct {
-	Deleted        []string `json:"deleted"` // ids
-	Untagged       []string `json:"untagged"`
-	ReclaimedBytes int64    `json:"reclaimedBytes"`
 }
 
 // SystemStatus is how the program and what it depends on are doing.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/auth"
 	"github.com/watch-docker/watch-docker/internal/containerlog"
+	"github.com/watch-docker/watch-docker/internal/resource"
 	"github.com/watch-docker/watch-docker/internal/shell"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/twofa"
@@ -34,7 +36,7 @@ type Problem struct {
 	Code   string            `json:"code" example:"container_busy" doc:"Stable; see doc/errors.md"`
 	Errors map[string]string `json:"errors,omitempty" doc:"What is wrong, by the part or the field that it is wrong with"`
 
-	OperationID string `json:"operationId,omitempty" doc:"With container_busy: the operation that the container is in"`
+	OperationID string `json:"operationId,omitempty" doc:"With container_busy and operation_under_way: the operation that the container is in"`
 	Reason      string `json:"reason,omitempty" doc:"With update_refused: the code of the decision"`
 
 	header http.Header
@@ -98,6 +100,9 @@ const (
 	CodeContainerBusy    = "container_busy"
 	CodeUpdateRefused    = "update_refused"
 	CodeNoImage          = "image_not_found"
+	CodeNoVolume         = "volume_not_found"
+	CodeNoNetwork        = "network_not_found"
+	CodeUnderWay         = "operation_under_way"
 	CodeNoOperation      = "operation_not_found"
 	CodeTooManyAtOnce    = "too_many_operations"
 	CodeStopping         = "stopping"
@@ -133,6 +138,7 @@ func problemOf(err error) Problem {
 		busy      *BusyError
 		refused   *RefusedError
 		conflict  *ConflictError
+		needed    *resource.ConflictError
 		late      *TooLateError
 		file      *FileError
 		throttled *auth.ThrottledError
@@ -142,13 +148,15 @@ func problemOf(err error) Problem {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &busy):
-		p := problem(http.StatusConflict, CodeContainerBusy, fmt.Sprintf("%s is in operation %s; wait for its end.", busy.Container, busy.OperationID))
+		p := problem(http.StatusConflict, cmp.Or(busy.Code, CodeContainerBusy), fmt.Sprintf("%s is in operation %s; wait for its end.", busy.Container, busy.OperationID))
 		p.OperationID = busy.OperationID
 		return p
 	case errors.As(err, &refused):
 		p := problem(http.StatusConflict, CodeUpdateRefused, refused.Reason)
 		p.Reason = refused.Code
 		return p
+	case errors.As(err, &needed):
+		return problem(http.StatusConflict, needed.Code, sentence(needed.Message))
 	case errors.As(err, &conflict):
 		return problem(http.StatusConflict, CodeConflict, conflict.Reason)
 	case errors.As(err, &late):
@@ -182,7 +190,11 @@ func problemOfSentinel(err error) Problem {
 		return problem(http.StatusServiceUnavailable, CodeOverloaded, sentence(auth.ErrBusy.Error())).retryAfter(1)
 	case errors.Is(err, ErrUnknownContainer):
 		return problem(http.StatusNotFound, CodeNoContainer, "There is no such container, or no more.")
-	case errors.Is(err, ErrUnknownImage):
+	case errors.Is(err, ErrUnknownVolume), errors.Is(err, resource.ErrNoVolume):
+		return problem(http.StatusNotFound, CodeNoVolume, "There is no such volume, or no more.")
+	case errors.Is(err, ErrUnknownNetwork), errors.Is(err, resource.ErrNoNetwork):
+		return problem(http.StatusNotFound, CodeNoNetwork, "There is no such network, or no more.")
+	case errors.Is(err, ErrUnknownImage), errors.Is(err, resource.ErrNoImage):
 		return problem(http.StatusNotFound, CodeNoImage, "There is no such image, or no more.")
 	case errors.Is(err, containerlog.ErrNoProject):
 		return problem(http.StatusNotFound, CodeNoProject, "There is no such Compose project or service, or none with a container.")

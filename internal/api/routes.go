@@ -40,8 +40,7 @@ func (s *server) routes(r *routes) {
 	handle(r, viewer, "GET /api/operations/{id}", "getOperation", "One operation, with its steps", s.getOperation)
 	handle(r, operator, "POST /api/operations/{id}/cancel", "cancelOperation", "End an operation that hasn't changed anything yet", s.cancelOperation, accepted)
 
-	handle(r, viewer, "GET /api/images", "listImages", "All images and who uses them", s.listImages)
-	handle(r, operator, "DELETE /api/images", "removeImage", "Remove an image", s.removeImage)
+	s.resourceRoutes(r)
 
 	handle(r, viewer, "GET /api/containers/{id}/logs", "downloadLog", "What a container wrote, as a file", s.downloadLog, asText)
 	r.plain(viewer, "GET /api/containers/{id}/logs/ws", s.upgradeFor(s.containerLogs))

@@ -106,6 +106,17 @@ func mayCall() map[string]string {
 		"GET /api/config":                                  "admin",
 		"GET /api/audit":                                   "admin",
 		"GET /api/openapi.json":                            "viewer",
+		"GET /api/images/{id}":                             "viewer",
+		"POST /api/images/pull":                            "operator",
+		"POST /api/images/prune":                           "operator",
+		"GET /api/volumes":                                 "viewer",
+		"GET /api/volumes/{name}":                          "viewer",
+		"DELETE /api/volumes/{name}":                       "admin+",
+		"POST /api/volumes/prune":                          "admin+",
+		"GET /api/networks":                                "viewer",
+		"GET /api/networks/{id}":                           "viewer",
+		"DELETE /api/networks/{id}":                        "operator",
+		"POST /api/networks/prune":                         "operator",
 	}
 }
 
@@ -311,7 +322,7 @@ func TestEveryAnswerIsWhatTheDocumentSays(t *testing.T) {
 		{"POST /api/scan", "", 202, nil, "scan [] fresh=false by ann"},
 		{"GET /api/operations", "", 200, nil, ""},
 		{"GET /api/operations/{id}", "/api/operations/" + op.ID, 200, nil, ""},
-		{"GET /api/images", "", 200, nil, "images"},
+		{"GET /api/images", "", 200, nil, "images sizes=false"},
 		{"DELETE /api/images", "", 200, []option{raw(`{"id":"sha256:1","force":true}`)}, "remove image sha256:1 force=true"},
 		{"GET /api/compose", "", 200, nil, "projects"},
 		{"GET /api/compose/{project}", "/api/compose/web", 200, nil, "look at web"},

@@ -14,6 +14,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/registry"
+	"github.com/watch-docker/watch-docker/internal/resource"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/task"
@@ -22,24 +23,28 @@ import (
 
 // parts is what every command that looks at containers is made of.
 type parts struct {
-	config   *config.Config
-	log      *zap.Logger
-	store    *store.Store
-	engine   *dockercli.Client
-	registry atomic.Pointer[registry.Client] // a reload may replace it
-	scanner  *scanner.Scanner
-	updater  *updater.Updater
-	operator operator
-	command  *composecli.CLI // nil: there is no docker compose here
-	hosts    *hosts
-	tasks    *task.Runner // operations that aren't updates
-	changes  changes      // of operations
+	config     *config.Config
+	configured atomic.Pointer[config.Config] // the same, for those beside whom a reload goes on
+	log        *zap.Logger
+	store      *store.Store
+	engine     *dockercli.Client
+	registry   atomic.Pointer[registry.Client] // a reload may replace it
+	scanner    *scanner.Scanner
+	updater    *updater.Updater
+	operator   operator
+	command    *composecli.CLI // nil: there is no docker compose here
+	hosts      *hosts
+	tasks      *task.Runner // operations that aren't updates
+	// images, volumes and networks
+	resources *resource.Service
+	changes   changes // of operations
 }
 
 // assemble builds the parts on an open store, which they close at the end. A
 // zero self is for a process that doesn't replace its own container.
 func assemble(ctx context.Context, cfg *config.Config, environ []string, log *zap.Logger, st *store.Store, self updater.Self) (*parts, error) {
 	p := &parts{config: cfg, log: log, store: st}
+	p.configured.Store(cfg)
 	var err error
 	p.engine, err = dockercli.New(dockercli.Options{
 		Host: cfg.Docker.Host, UserAgent: userAgent(), Logger: log.With(logging.Component("dockercli")),
@@ -64,6 +69,10 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 		updates.Compose = p.command
 	}
 	p.updater = updater.New(updates)
+	p.resources = resource.New(resource.Dependencies{
+		Engine: p.engine, Store: st, Tasks: p.tasks, Reserved: p.updater.Reserved,
+		Credentials: func() registry.CredentialSource { return credentials(p.configured.Load()) },
+	})
 	p.operator = operator{scanner: p.scanner, updater: p.updater}
 	return p, nil
 }
@@ -74,6 +83,7 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 func (p *parts) apply(cfg *config.Config) (rescan bool) {
 	was := p.config
 	p.config = cfg
+	p.configured.Store(cfg)
 	if !reflect.DeepEqual(was.Registry, cfg.Registry) || !reflect.DeepEqual(was.Scan, cfg.Scan) {
 		defer p.registry.Swap(p.newRegistry(cfg)).Close()
 		rescan = true

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/api"
@@ -161,40 +160,6 @@ func (p ports) hold(id string) (release func(), err error) {
 	return nil, &api.BusyError{Container: name, OperationID: operation}
 }
 
-// Images implements api.Images.
-func (p ports) Images(ctx context.Context) ([]api.Image, error) {
-	rows, err := p.engine.Images(ctx)
-	if err != nil {
-		return nil, ported(err, api.ErrUnknownImage)
-	}
-	images := make([]api.Image, len(rows))
-	for i, r := range rows {
-		images[i] = api.Image{ID: r.ID, Tags: list(r.Tags), Digests: list(r.Digests), SizeBytes: r.SizeBytes,
-			CreatedAt: timeOrNil(r.CreatedAt), Containers: list(r.Containers), Dangling: r.Dangling}
-	}
-	return images, nil
-}
-
-// RemoveImage implements api.Images. The bytes are the image's whole size:
-// layers that it shared with others stay.
-func (p ports) RemoveImage(ctx context.Context, id string, force bool) (api.ImageRemoval, error) {
-	rows, err := p.engine.Images(ctx)
-	if err != nil {
-		return api.ImageRemoval{}, ported(err, api.ErrUnknownImage)
-	}
-	removed, err := p.engine.RemoveImage(ctx, id, force)
-	if err != nil {
-		return api.ImageRemoval{}, ported(err, api.ErrUnknownImage)
-	}
-	out := api.ImageRemoval{Deleted: list(removed.Deleted), Untagged: list(removed.Untagged)}
-	for _, r := range rows {
-		if slices.Contains(removed.Deleted, r.ID) {
-			out.ReclaimedBytes += r.SizeBytes
-		}
-	}
-	return out, nil
-}
-
 // System implements api.System.
 func (p ports) System(ctx context.Context) (api.SystemStatus, error) {
 	s := api.SystemStatus{
@@ -244,17 +209,9 @@ func ported(err, unknown error) error {
 	}
 	var busy *task.BusyError
 	if errors.As(err, &busy) {
-		return &api.BusyError{Container: busy.Target, OperationID: busy.OperationID}
+		return &api.BusyError{Container: "The " + busy.Kind + " of " + busy.Target, OperationID: busy.OperationID, Code: api.CodeUnderWay}
 	}
 	return err
-}
-
-// list is never nil: an empty list is [] in JSON.
-func list(s []string) []string {
-	if s == nil {
-		return []string{}
-	}
-	return s
 }
 
 func timeOrNil(t time.Time) *time.Time {

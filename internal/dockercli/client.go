@@ -48,6 +48,7 @@ type Client struct {
 	log     *zap.Logger
 
 	userAgent string
+	measuring chan struct{} // full while the engine measures its disk: 20.10 does that for one at a time
 	relations atomic.Pointer[map[string][]Relation] // by container id: see Relations
 }
 
@@ -68,7 +69,7 @@ func New(o Options) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	c := &Client{opts: opts, host: api.DaemonHost(), log: o.Logger, userAgent: o.UserAgent}
+	c := &Client{opts: opts, host: api.DaemonHost(), log: o.Logger, userAgent: o.UserAgent, measuring: make(chan struct{}, 1)}
 	c.current.Store(api)
 	return c, nil
 }

@@ -27,6 +27,8 @@ var (
 	ErrUnauthorized = errors.New("the registry refuses these credentials")
 	// ErrRateLimited: the registry wants to be left alone.
 	ErrRateLimited = errors.New("the registry's rate limit is reached")
+	// ErrRegistryUnreachable: the engine gets no answer from the registry.
+	ErrRegistryUnreachable = errors.New("the engine can't reach the registry")
 	// ErrNoPlatform: the image isn't there for the platform.
 	ErrNoPlatform = errors.New("no image for this platform")
 	// ErrImageMoved: a reference names another image than the one decided on.

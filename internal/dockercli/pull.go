@@ -78,7 +78,7 @@ func (c *Client) pull(ctx context.Context, ref string, o client.ImagePullOptions
 	doing := "pull " + ref
 	stream, err := c.sdk().ImagePull(ctx, ref, o)
 	if err != nil {
-		if kind := pullError(err.Error()); kind != nil && ctx.Err() == nil {
+		if kind := pullError(err.Error()); kind != nil && ctx.Err() == nil && !client.IsErrConnectionFailed(err) {
 			return "", fmt.Errorf("%s: %w: %w", doing, kind, err)
 		}
 		return "", c.wrap(doing, err)
@@ -142,6 +142,9 @@ func pullError(text string) error {
 		{ErrUnauthorized, []string{"unauthorized", "authentication required", "no basic auth credentials", "denied",
 			"incorrect username or password", "403 forbidden", "authorization failed"}},
 		{ErrNotFound, []string{"manifest unknown", "name unknown", "not found", "does not exist"}},
+		{ErrRegistryUnreachable, []string{"connection refused", "no such host", "no route to host", "network is unreachable", "i/o timeout",
+			"deadline exceeded", "client.timeout exceeded", "request canceled while waiting", "tls:", "x509:", "http response to https client",
+			"server misbehaving", "connection reset"}},
 	} {
 		for _, w := range known.words {
 			if strings.Contains(text, w) {

@@ -1,6 +1,9 @@
 package image
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -40,4 +43,13 @@ func (p Platform) Best(candidates []Platform) int {
 
 func (p Platform) spec() ocispec.Platform {
 	return ocispec.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}
+}
+
+// ParsePlatform reads "os/architecture" or "os/architecture/variant".
+func ParsePlatform(s string) (Platform, error) {
+	p, err := platforms.Parse(s)
+	if err != nil || !strings.Contains(s, "/") {
+		return Platform{}, fmt.Errorf("%q is no platform: expected one such as linux/arm64 or linux/arm/v7", s)
+	}
+	return Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}, nil
 }

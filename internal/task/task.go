@@ -42,7 +42,8 @@ const most = 64
 
 // BusyError says that a key has an operation already.
 type BusyError struct {
-	Target      string // of that operation
+	Kind        string // of that operation
+	Target      string
 	OperationID string
 }
 
@@ -192,7 +193,7 @@ func (r *Runner) take(j *job) error {
 	case r.stopping:
 		return ErrStopping
 	case other != nil:
-		return &BusyError{Target: other.op.Target, OperationID: other.op.ID}
+		return &BusyError{Kind: other.op.Kind, Target: other.op.Target, OperationID: other.op.ID}
 	case len(r.byID) >= most:
 		return ErrTooMany
 	}

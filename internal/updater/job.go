@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/image"
 	"github.com/watch-docker/watch-docker/internal/registry"
 	"github.com/watch-docker/watch-docker/internal/store"
 )
@@ -126,6 +127,26 @@ func (j *job) snapshot() store.Operation {
 	o := j.operation
 	o.Steps = slices.Clone(o.Steps)
 	return o
+}
+
+// reserve adds what the operation is about to need.
+func (j *job) reserve(images map[string]string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	name := j.operation.Target
+	if ref, err := image.ParseReference(j.request.Image); err == nil {
+		images[ref.Familiar()] = name
+	}
+	if to := j.request.To; to != nil {
+		images[to.ImageID] = name
+	}
+	for _, m := range j.plan.all() {
+		for _, id := range []string{m.Old.ImageID, m.NewImage, m.Named} {
+			if id != "" {
+				images[id] = name
+			}
+		}
+	}
 }
 
 // owns reports whether a container is the operation's own.

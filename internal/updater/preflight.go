@@ -6,6 +6,7 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/image"
+	"github.com/watch-docker/watch-docker/internal/puller"
 	"github.com/watch-docker/watch-docker/internal/store"
 )
 
@@ -182,19 +183,20 @@ func (u *Updater) bringKept(ctx context.Context, j *job, to store.Kept) (ref, de
 }
 
 func (u *Updater) fetch(ctx context.Context, j *job, ref string) (string, error) {
-	auth, err := u.account(ctx, j)
+	named, err := image.ParseReference(j.plan.Old.ImageRef)
 	if err != nil {
-		return "", problem(CodeUnauthorized, "The credentials for %s could not be read: %v.", ref, err)
+		return "", problem(CodePull, "%s can't be pulled: %v.", ref, err)
 	}
 	platform, err := u.platform(ctx, j.plan.Old.Platform)
 	if err != nil {
 		return "", err
 	}
-	res, err := u.engine.Pull(ctx, ref, dockercli.PullOptions{
-		Auth: auth, Platform: platform,
-		Progress: new(meter).of(j),
+	res, err := puller.Pull(ctx, u.engine, puller.Request{
+		Ref: ref, Host: named.Domain, Platform: platform, Credentials: j.credentials, Progress: j.progress,
 	})
 	switch {
+	case errors.Is(err, puller.ErrCredentials):
+		return "", problem(CodeUnauthorized, "The credentials for %s could not be read: %v.", ref, err)
 	case errors.Is(err, dockercli.ErrUnauthorized):
 		return "", problem(CodeUnauthorized, "The registry refused the pull of %s: %v.", ref, err)
 	case errors.Is(err, dockercli.ErrNoPlatform):
@@ -231,13 +233,4 @@ func (u *Updater) platform(ctx context.Context, of image.Platform) (image.Platfo
 		return image.Platform{}, err
 	}
 	return of, nil
-}
-
-func (u *Updater) account(ctx context.Context, j *job) (dockercli.Auth, error) {
-	ref, err := image.ParseReference(j.plan.Old.ImageRef)
-	if err != nil || j.credentials == nil {
-		return dockercli.Auth{}, err
-	}
-	c, err := j.credentials.Credential(ctx, ref.Domain)
-	return dockercli.Auth{Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken}, err
 }

@@ -227,6 +227,18 @@ func (u *Updater) Hold(containerID string) (release func(), operationID string, 
 	}, "", true
 }
 
+// Reserved gives the images that operations under way are about to need, by id
+// or as they are pulled: the container's name for each.
+func (u *Updater) Reserved() map[string]string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	images := map[string]string{}
+	for _, j := range u.jobs {
+		j.reserve(images)
+	}
+	return images
+}
+
 // busy finds the job that has a container.
 func (u *Updater) busy(containerID string) *job {
 	if j := u.of(containerID); j != nil {

@@ -1,4 +1,4 @@
-package updater
+package puller
 
 import (
 	"time"
@@ -17,11 +17,6 @@ type meter struct{ marks []mark }
 type mark struct {
 	at    time.Time
 	bytes int64
-}
-
-// of gives what a pull of the job is to call.
-func (m *meter) of(j *job) func(dockercli.PullProgress) {
-	return func(p dockercli.PullProgress) { j.progress(m.progress(p, time.Now())) }
 }
 
 func (m *meter) progress(p dockercli.PullProgress, now time.Time) store.Progress {
