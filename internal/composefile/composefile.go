@@ -119,6 +119,7 @@ const (
 	maxFile   = 2 << 20 // bytes of one file
 	maxTotal  = 16 << 20
 	maxFiles  = 100
+	maxVisits = 1000      // of files, each as often as it is included or extended
 	maxDepth  = 64        // of nesting in a file
 	maxNodes  = 100_000   // of one file once its aliases are written out
 	maxWork   = 1_000_000 // nodes that includes and extends make of all files together

@@ -132,7 +132,7 @@ func (c *checker) environment() bool {
 	for _, name := range names {
 		path := filepath.Join(c.src.Dir, name)
 		before := maps.Clone(c.env.values)
-		if !c.envFile(path, "The env file", Place{}, c.env.values, func(string) (string, bool) { return "", false }) {
+		if !c.envFile(path, "The env file", Place{File: c.relative(path)}, c.env.values, func(string) (string, bool) { return "", false }) {
 			ok = false
 			continue
 		}

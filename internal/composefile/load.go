@@ -89,6 +89,7 @@ func clone(v any) any {
 
 var (
 	dottedPath   = regexp.MustCompile(`\b(services|networks|volumes|secrets|configs|models)\.([\w.-]+)`)
+	decodedPath  = regexp.MustCompile(`'([a-z]+)\[([^\]]+)\]\.?([\w.]*)'\s*(.*)`)
 	namedService = regexp.MustCompile(`service "?([\w.-]+)"?`)
 )
 
@@ -104,6 +105,11 @@ func (c *checker) loadFault(s *stage, err error) {
 	}
 	said = strings.TrimPrefix(said, "validating ")
 	var at Place
+	if m := decodedPath.FindStringSubmatch(said); m != nil { // of mapstructure
+		path := append([]string{m[1], m[2]}, strings.Split(m[3], ".")...)
+		c.problem("bad_value", c.locate(path...), "%s isn't what Compose takes: %s.", strings.Join(path, "."), strings.TrimRight(m[4], "."))
+		return
+	}
 	if m := dottedPath.FindStringSubmatch(said); m != nil {
 		at = c.locate(append([]string{m[1]}, strings.Split(strings.Trim(m[2], "."), ".")...)...)
 	} else if m := namedService.FindStringSubmatch(said); m != nil {

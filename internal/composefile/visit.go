@@ -49,6 +49,10 @@ func (c *checker) enter(path, dir string, e env, what string, at Place) *file {
 	if c.ctx.Err() != nil {
 		return nil
 	}
+	if len(c.all) >= maxVisits {
+		c.problem("too_many_files", Place{}, "Files are included and extended more than %d times.", maxVisits)
+		return nil
+	}
 	content, err := c.reader.read(path)
 	if err != nil {
 		if at == (Place{}) {
@@ -229,6 +233,9 @@ func (c *checker) extends(f *file, service *node, name string, seen []string) {
 	}
 	step := fmt.Sprintf("%s in %s", name, c.relative(f.path))
 	if slices.Contains(seen, step) {
+		if slices.ContainsFunc(c.report.Problems, func(p Problem) bool { return p.Code == "cycle" && p.File == how.at.File }) {
+			return // of one circle, each member would tell
+		}
 		c.problem("cycle", how.at, "%s extends itself, by way of %s.", name, strings.Join(seen, ", "))
 		return
 	}
