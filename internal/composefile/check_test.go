@@ -180,6 +180,25 @@ func TestRemoteIncludesAreRefused(t *testing.T) {
 	}
 }
 
+func numbered(n int, format string) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(format, i)
+	}
+	return list
+}
+
+// processorTime is what this process has used: whoever else is on the machine
+// doesn't count.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
 func TestHostileFilesCostLittle(t *testing.T) {
 	var bomb, layers, laughs strings.Builder
 	bomb.WriteString("x-0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n")
@@ -220,10 +239,13 @@ func TestHostileFilesCostLittle(t *testing.T) {
 		"include itself": {map[string]string{"app/compose.yaml": "include: [a.yaml]\n", "app/a.yaml": "include: [compose.yaml]\n"}, "cycle"},
 		"a pipe":         {map[string]string{"app/compose.yaml": "include: [pipe]\n"}, "not_a_file"},
 		"a folder":       {map[string]string{"app/compose.yaml": "include: [sub]\n", "app/sub/x": ""}, "not_a_file"},
+		"many services":  {map[string]string{"app/compose.yaml": "services:\n" + strings.Join(numbered(30000, "  a%d: {image: x}\n"), "")}, "too_complex"},
+		"many variables": {map[string]string{"app/compose.yaml": web + "    command: ['" + strings.Join(numbered(30000, "${V%d}"), "', '") + "']\n", "app/.env": strings.Join(numbered(60000, "W%d=1\n"), "")}, ""},
+		"many secrets":   {map[string]string{"app/compose.yaml": web + "    environment:\n" + strings.Join(numbered(30000, "      - PASSWORD%d=x\n"), "") + "    volumes:\n" + strings.Join(numbered(10000, "      - v%d:/v%[1]d\n"), "")}, "undefined"},
 		"many files":     {map[string]string{"app/compose.yaml": web}, "too_many_files"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			start := time.Now()
+			start := processorTime(t)
 			r := check(t, c.files, func(s *composefile.Source) {
 				if name == "a pipe" {
 					if err := syscall.Mkfifo(filepath.Join(s.Dir, "pipe"), 0o600); err != nil {
@@ -234,7 +256,7 @@ func TestHostileFilesCostLittle(t *testing.T) {
 					s.Files = slices.Repeat([]string{"compose.yaml"}, 101)
 				}
 			})
-			if took := time.Since(start); took > 20*time.Second {
+			if took := processorTime(t) - start; took > 10*time.Second {
 				t.Errorf("it took %s", took)
 			}
 			switch {
@@ -344,6 +366,36 @@ func TestAFolderThatIsNotThereIsTheCallersFault(t *testing.T) {
 	if _, err := composefile.Check(ctx, composefile.Source{Root: app, Dir: app}); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
 	}
+}
+
+func TestAFileThatComesAndGoesIsReadOrMissing(t *testing.T) {
+	root := folder(t, map[string]string{"compose.yaml": "include: [a.yaml]\n"})
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			os.WriteFile(root+"/a.yaml", []byte(web), 0o600)
+			os.Remove(root + "/a.yaml")
+		}
+	}()
+	for range 50 {
+		r, err := composefile.Check(t.Context(), composefile.Source{Root: root, Dir: root, Name: "app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range r.Problems {
+			if p.Code != "not_found" && p.Code != "empty_file" {
+				t.Error(say(p))
+			}
+		}
+	}
+	close(done)
+	<-stopped
 }
 
 func TestNoCopyStays(t *testing.T) {

@@ -31,7 +31,7 @@ func everything() runspec.Container {
 		},
 		Restart: "on-failure:3", AutoRemove: true, Privileged: true, ReadOnly: true, CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Groups: []string{"10"},
 		SecurityOptions: []string{"no-new-privileges"}, Devices: []string{"/dev/null:/dev/null:rwm"}, DeviceRules: []string{"c 1:3 mr"},
-		DeviceRequests: []runspec.DeviceRequest{{Driver: "nvidia", Count: -1, Capabilities: []string{"gpu"}}, {IDs: []string{"0"}, Capabilities: []string{"gpu"}, Options: map[string]string{"a": "b"}}},
+		DeviceRequests: []runspec.DeviceRequest{{Driver: "nvidia", Count: -1, Capabilities: []string{"gpu"}}, {IDs: []string{"0"}, Capabilities: []string{"gpu"}, Options: map[string]string{"a": "b"}}, {Driver: "cdi", IDs: []string{"x/y=z"}, Capabilities: []string{"other"}}},
 		Pid:            "container:other", Ipc: "shareable", Uts: "host", UserNS: "host", CgroupNS: "private", CgroupParent: "/p", Runtime: "runc",
 		Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Annotations: map[string]string{"a": "b"}, Ulimits: []runspec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}, {Name: "core"}},
 		LogDriver: "json-file", LogOptions: map[string]string{"max-size": "1m"},

@@ -179,8 +179,17 @@ func facts(t *testing.T, sdk *dockercli.Client, name string) map[string]any {
 	for _, m := range all["Mounts"].(map[string]any) {
 		delete(m.(map[string]any), "Mode") // as it was written: "", "z" or "rw"
 	}
-	if host["NetworkMode"] == "default" {
+	switch mode := host["NetworkMode"].(string); {
+	case mode == "default":
 		host["NetworkMode"] = "bridge"
+	case strings.HasPrefix(mode, "container:"): // the peer is made again, too
+		host["NetworkMode"] = "container:PEER"
+		delete(all["Config"].(map[string]any), "Hostname")
+	}
+	if list, ok := host["Ulimits"].([]any); ok { // docker run shuffles them
+		slices.SortFunc(list, func(a, b any) int {
+			return strings.Compare(a.(map[string]any)["Name"].(string), b.(map[string]any)["Name"].(string))
+		})
 	}
 	for _, n := range all["NetworkSettings"].(map[string]any)["Networks"].(map[string]any) {
 		n := n.(map[string]any)
