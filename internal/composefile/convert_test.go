@@ -31,7 +31,7 @@ func everything() runspec.Container {
 		},
 		Restart: "on-failure:3", AutoRemove: true, Privileged: true, ReadOnly: true, CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Groups: []string{"10"},
 		SecurityOptions: []string{"no-new-privileges"}, Devices: []string{"/dev/null:/dev/null:rwm"}, DeviceRules: []string{"c 1:3 mr"},
-		DeviceRequests: []runspec.DeviceRequest{{Driver: "nvidia", Count: -1, Capabilities: []string{"gpu"}}, {IDs: []string{"0"}, Capabilities: []string{"gpu"}, Options: map[string]string{"a": "b"}}, {Driver: "cdi", IDs: []string{"x/y=z"}, Capabilities: []string{"other"}}},
+		DeviceRequests: []runspec.DeviceRequest{{Driver: "nvidia", Count: -1, Capabilities: []string{"gpu"}}, {IDs: []string{"0"}, Capabilities: []string{"gpu"}, Options: map[string]string{"a": "b"}}},
 		Pid:            "container:other", Ipc: "shareable", Uts: "host", UserNS: "host", CgroupNS: "private", CgroupParent: "/p", Runtime: "runc",
 		Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Annotations: map[string]string{"a": "b"}, Ulimits: []runspec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}, {Name: "core"}},
 		LogDriver: "json-file", LogOptions: map[string]string{"max-size": "1m"},
@@ -43,7 +43,7 @@ func everything() runspec.Container {
 func TestWhatIsConvertedIsAProjectWithoutProblems(t *testing.T) {
 	all := []runspec.Container{
 		everything(), {Name: "other", Image: "db:1", NetworkMode: "bridge", Env: []string{"DB_PASSWORD=another", "API_KEY=same"}},
-		{Name: "third-1", Image: "sha256:abc", NetworkMode: "container:gone", Env: []string{"API_KEY=same"}}, {Name: "X_", Image: "x:1", NetworkMode: "host"}, {Name: "on", Image: "x:1"},
+		{Name: "third-1", Image: "sha256:abc", NetworkMode: "container:gone", Env: []string{"API_KEY=same"}}, {Name: "X_", Image: "x:1", NetworkMode: "host", Limits: runspec.Limits{MemoryReservation: 1 << 25}, DeviceRequests: []runspec.DeviceRequest{{Driver: "cdi", IDs: []string{"x/y=z"}, Capabilities: []string{"other"}}}}, {Name: "on", Image: "x:1"},
 	}
 	for _, reveal := range []bool{false, true} {
 		made := composefile.Convert(all, reveal)

@@ -272,6 +272,9 @@ func (c *converter) gpus(s object, r runspec.Container) {
 	s.set("gpus", gpus)
 	devices, reservations, deploy := newObject(), newObject(), newObject()
 	devices.set("devices", others)
+	if m := r.Limits.MemoryReservation; m > 0 && len(others) > 0 { // both places must say it, or Compose refuses
+		devices.set("memory", strconv.FormatInt(m, 10))
+	}
 	reservations.set("reservations", devices)
 	deploy.set("resources", reservations)
 	s.set("deploy", deploy)
