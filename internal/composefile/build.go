@@ -32,18 +32,17 @@ func (o object) note(comment string) {
 }
 
 func plainKey(name string) *yaml.Node {
-	var n yaml.Node
-	n.SetString(name)
-	if err := n.Encode(name); err != nil {
-		return key(name)
-	}
-	return &n
+	n := text(name)
+	n.Value = name // keys aren't interpolated
+	return n
 }
 
 // encode gives nil for what is empty. A $ is doubled; text of reference type
 // is a variable and stays.
 func encode(value any) *yaml.Node {
 	switch v := value.(type) {
+	case nil:
+		return nil
 	case string:
 		if v == "" {
 			return nil
@@ -65,7 +64,12 @@ func encode(value any) *yaml.Node {
 		}
 		value = *v
 	case []string:
+		if len(v) == 0 {
+			return nil
+		}
 		return encodeList(v)
+	case none:
+		return &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 	case map[string]string:
 		return encodeMap(v)
 	case object:
@@ -100,15 +104,9 @@ func orEmpty(n *yaml.Node) *yaml.Node {
 }
 
 func encodeList(list []string) *yaml.Node {
-	if list == nil {
-		return nil
-	}
 	n := &yaml.Node{Kind: yaml.SequenceNode}
 	for _, s := range list {
 		n.Content = append(n.Content, text(s))
-	}
-	if len(list) == 0 {
-		n.Style = yaml.FlowStyle
 	}
 	return n
 }
@@ -161,6 +159,9 @@ func plainWord(s string) bool {
 	}
 	return !slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, strings.ToLower(s))
 }
+
+// none is a list that is empty on purpose: it takes away what the image has.
+type none struct{}
 
 // variable is text in which ${…} is to be filled in.
 type variable string

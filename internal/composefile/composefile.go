@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Source says which files to look at.
@@ -116,16 +117,20 @@ var ErrSource = errors.New("the project's folder can't be read")
 // Limits of what is read. Compose's own are far above what people write, and
 // so are these.
 const (
-	maxFile   = 2 << 20 // bytes of one file
-	maxTotal  = 16 << 20
-	maxFiles  = 100
-	maxDepth  = 64        // of nesting in a file
-	maxNodes  = 100_000   // of one file once its aliases are written out
-	maxWork   = 1_000_000 // nodes that includes and extends make of all files together
-	maxValue  = 8 << 20   // bytes that variables may grow to
-	maxPorts  = 70_000    // that ranges of ports may come to
-	maxNested = 16        // includes within includes, extends of extends
-	maxFaults = 50        // problems that are worth telling
+	maxFile     = 2 << 20 // bytes of one file
+	maxTotal    = 16 << 20
+	maxFiles    = 100
+	maxVisits   = 1000      // of files, each as often as it is included or extended
+	maxDepth    = 64        // of nesting in a file
+	maxNodes    = 100_000   // of one file once its aliases are written out
+	maxWork     = 1_000_000 // nodes that includes and extends make of all files together
+	maxValue    = 8 << 20   // bytes that variables may grow to
+	maxPorts    = 70_000    // that ranges of ports may come to
+	maxNested   = 16        // includes within includes, extends of extends
+	maxServices = 1000
+	maxFaults   = 50 // problems that are worth telling
+	maxNotes    = 500
+	maxMessage  = 1000 // bytes
 )
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
@@ -146,7 +151,7 @@ func Check(ctx context.Context, s Source) (report Report, err error) {
 		return Report{}, err
 	}
 	defer r.close()
-	c := &checker{ctx: ctx, src: s, reader: r, places: map[string][]mention{}}
+	c := &checker{ctx: ctx, src: s, reader: r, places: map[string][]mention{}, known: map[string]int{}, cast: newCasts()}
 	defer func() {
 		if caught := recover(); caught != nil { // compose-go on words nobody foresaw
 			c.problem("invalid", Place{}, "The files can't be understood: %v.", caught)
@@ -170,14 +175,17 @@ type checker struct {
 	reader *reader
 	env    env
 
-	files  []*file // those of the command line, in order
-	all    []*file // and what they include or extend, one for each visit
-	nested int     // how many of them are so
-	work   int     // nodes so far
-	grown  int     // bytes that variables have grown to
-	ports  int     // that ranges stand for
+	files    []*file // those of the command line, in order
+	all      []*file // and what they include or extend, one for each visit
+	nested   int     // how many of them are so
+	work     int     // nodes so far
+	grown    int     // bytes that variables have grown to
+	ports    int     // that ranges stand for
+	services int     // entries, of all visits
 
 	variables []Variable
+	known     map[string]int // of variables, by name
+	cast      casts
 	places    map[string][]mention
 	report    Report
 	failed    error // what isn't the files' fault
@@ -202,10 +210,18 @@ func (c *checker) run() {
 
 // problem adds one, once.
 func (c *checker) problem(code string, at Place, format string, args ...any) {
-	p := Problem{Code: code, Message: fmt.Sprintf(format, args...), Place: at}
+	p := Problem{Code: code, Message: sentence(fmt.Sprintf(format, args...)), Place: at}
 	if len(c.report.Problems) < maxFaults && !slices.Contains(c.report.Problems, p) {
 		c.report.Problems = append(c.report.Problems, p)
 	}
+}
+
+// sentence bounds a message: the words of a file may be as long as it.
+func sentence(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxMessage-200], "") + " … " + strings.ToValidUTF8(s[len(s)-190:], "")
 }
 
 // relative is a path as the report has it.

@@ -162,7 +162,7 @@ func (c *converter) labels(r runspec.Container) object {
 // or a URL with a password.
 func (c *converter) words(r runspec.Container, words []string) any {
 	if words == nil {
-		return nil
+		return nil // the image's
 	}
 	list, hide := []any{}, ""
 	for _, w := range words {
@@ -185,7 +185,7 @@ func (c *converter) words(r runspec.Container, words []string) any {
 		}
 	}
 	if len(list) == 0 {
-		return []string{}
+		return none{}
 	}
 	return list
 }

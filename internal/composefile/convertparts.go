@@ -230,22 +230,7 @@ func (c *converter) rights(s object, r runspec.Container) {
 	s.set("security_opt", r.SecurityOptions)
 	s.set("devices", r.Devices)
 	s.set("device_cgroup_rules", r.DeviceRules)
-	var gpus []object
-	for _, d := range r.DeviceRequests {
-		o := newObject()
-		o.set("driver", d.Driver)
-		o.set("capabilities", d.Capabilities)
-		o.set("device_ids", d.IDs)
-		switch {
-		case d.Count < 0:
-			o.set("count", "all")
-		case len(d.IDs) == 0:
-			o.set("count", int64(d.Count))
-		}
-		o.set("options", d.Options)
-		gpus = append(gpus, o)
-	}
-	s.set("gpus", gpus)
+	c.gpus(s, r)
 	s.set("pid", c.namespace(r, r.Pid))
 	s.set("ipc", c.namespace(r, r.Ipc))
 	s.set("uts", r.Uts)
@@ -255,6 +240,44 @@ func (c *converter) rights(s object, r runspec.Container) {
 	s.set("runtime", r.Runtime)
 	s.set("sysctls", r.Sysctls)
 	s.set("annotations", r.Annotations)
+}
+
+// gpus writes device requests: Compose asks for a gpu itself under gpus:, and
+// for nothing but what is written under deploy:.
+func (c *converter) gpus(s object, r runspec.Container) {
+	var gpus, others []object
+	for _, d := range r.DeviceRequests {
+		o := newObject()
+		o.set("driver", d.Driver)
+		isGPU := slices.Contains(d.Capabilities, "gpu")
+		if isGPU {
+			o.set("capabilities", slices.DeleteFunc(slices.Clone(d.Capabilities), func(s string) bool { return s == "gpu" }))
+		} else {
+			o.set("capabilities", d.Capabilities)
+		}
+		o.set("device_ids", d.IDs)
+		switch {
+		case d.Count < 0:
+			o.set("count", "all")
+		case len(d.IDs) == 0:
+			o.set("count", int64(d.Count))
+		}
+		o.set("options", d.Options)
+		if isGPU {
+			gpus = append(gpus, o)
+		} else {
+			others = append(others, o)
+		}
+	}
+	s.set("gpus", gpus)
+	devices, reservations, deploy := newObject(), newObject(), newObject()
+	devices.set("devices", others)
+	if m := r.Limits.MemoryReservation; m > 0 && len(others) > 0 { // both places must say it, or Compose refuses
+		devices.set("memory", strconv.FormatInt(m, 10))
+	}
+	reservations.set("reservations", devices)
+	deploy.set("resources", reservations)
+	s.set("deploy", deploy)
 }
 
 func (c *converter) limits(s object, r runspec.Container) {

@@ -132,7 +132,7 @@ func (c *checker) environment() bool {
 	for _, name := range names {
 		path := filepath.Join(c.src.Dir, name)
 		before := maps.Clone(c.env.values)
-		if !c.envFile(path, "The env file", Place{}, c.env.values, func(string) (string, bool) { return "", false }) {
+		if !c.envFile(path, "The env file", Place{File: c.relative(path)}, c.env.values, func(string) (string, bool) { return "", false }) {
 			ok = false
 			continue
 		}
@@ -169,8 +169,8 @@ func (c *checker) use(text string, at Place, e env) {
 	found := template.ExtractVariables(map[string]any{"": text}, nil)
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		v := found[name]
-		i := slices.IndexFunc(c.variables, func(have Variable) bool { return have.Name == name })
-		if i < 0 {
+		i, ok := c.known[name]
+		if !ok {
 			value, ok := e.values[name]
 			from := e.from[name]
 			switch {
@@ -182,6 +182,7 @@ func (c *checker) use(text string, at Place, e env) {
 				from = FromUnset
 			}
 			i = len(c.variables)
+			c.known[name] = i
 			c.variables = append(c.variables, Variable{Name: name, Value: value, From: from})
 		}
 		have := &c.variables[i]
@@ -199,8 +200,7 @@ func (c *checker) use(text string, at Place, e env) {
 // them wants to see it.
 func (c *checker) unused() {
 	for _, name := range slices.Sorted(maps.Keys(c.env.values)) {
-		used := slices.ContainsFunc(c.variables, func(v Variable) bool { return v.Name == name })
-		if !used && name != consts.ComposeProjectName {
+		if _, used := c.known[name]; !used && name != consts.ComposeProjectName {
 			c.variables = append(c.variables, Variable{Name: name, Value: c.env.values[name], From: c.env.from[name], Uses: []Place{}})
 		}
 	}

@@ -89,6 +89,7 @@ func clone(v any) any {
 
 var (
 	dottedPath   = regexp.MustCompile(`\b(services|networks|volumes|secrets|configs|models)\.([\w.-]+)`)
+	decodedPath  = regexp.MustCompile(`'([a-z]+)\[([^\]]+)\]\.?([\w.]*)'\s*(.*)`)
 	namedService = regexp.MustCompile(`service "?([\w.-]+)"?`)
 )
 
@@ -104,6 +105,11 @@ func (c *checker) loadFault(s *stage, err error) {
 	}
 	said = strings.TrimPrefix(said, "validating ")
 	var at Place
+	if m := decodedPath.FindStringSubmatch(said); m != nil { // of mapstructure
+		path := append([]string{m[1], m[2]}, strings.Split(m[3], ".")...)
+		c.problem("bad_value", c.locate(path...), "%s isn't what Compose takes: %s.", strings.Join(path, "."), strings.TrimRight(m[4], "."))
+		return
+	}
 	if m := dottedPath.FindStringSubmatch(said); m != nil {
 		at = c.locate(append([]string{m[1]}, strings.Split(strings.Trim(m[2], "."), ".")...)...)
 	} else if m := namedService.FindStringSubmatch(said); m != nil {
@@ -141,34 +147,31 @@ func (c *checker) locate(path ...string) Place {
 // compose-go would tell the first.
 func (c *checker) references(p *types.Project) bool {
 	before := len(c.report.Problems)
-	volumes, networks := slices.Sorted(maps.Keys(p.Volumes)), slices.Sorted(maps.Keys(p.Networks))
-	all := slices.Sorted(maps.Keys(p.AllServices()))
+	all := p.AllServices()
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		s := p.Services[name]
 		if s.Build == nil && s.Image == "" && s.Provider == nil {
 			c.problem("missing_key", c.locate("services", name), "%s has neither image: nor build:. Say what it runs.", name)
 		}
 		for key := range s.Networks {
-			c.need(key, networks, name, "network", "networks")
+			need(c, p.Networks, key, name, "network", "networks")
 		}
 		for _, v := range s.Volumes {
 			if v.Type == types.VolumeTypeVolume && v.Source != "" {
-				c.need(v.Source, volumes, name, "volume", "volumes")
+				need(c, p.Volumes, v.Source, name, "volume", "volumes")
 			}
 		}
 		for _, v := range s.Configs {
-			c.need(v.Source, slices.Sorted(maps.Keys(p.Configs)), name, "config", "configs")
+			need(c, p.Configs, v.Source, name, "config", "configs")
 		}
 		for _, v := range s.Secrets {
-			c.need(v.Source, slices.Sorted(maps.Keys(p.Secrets)), name, "secret", "secrets")
+			need(c, p.Secrets, v.Source, name, "secret", "secrets")
 		}
 		for key, how := range s.DependsOn {
-			_, disabled := p.DisabledServices[key]
-			switch {
-			case disabled && how.Required:
+			if _, disabled := p.DisabledServices[key]; !disabled {
+				need(c, all, key, name, "service", "depends_on")
+			} else if how.Required {
 				c.problem("undefined", c.locate("services", name, "depends_on", key), "%s depends on %s, which its profiles leave out. Give %s one of them, or set required: false.", name, key, name)
-			case !disabled && (how.Required || !slices.Contains(all, key)):
-				c.need(key, all, name, "service", "services", "depends_on")
 			}
 		}
 	}
@@ -176,26 +179,23 @@ func (c *checker) references(p *types.Project) bool {
 	return len(c.report.Problems) == before
 }
 
-// need complains if a service names what there isn't.
-func (c *checker) need(key string, known []string, service, what, section string, under ...string) {
-	if slices.Contains(known, key) {
+// need complains if a service names under a key what there isn't.
+func need[T any](c *checker, known map[string]T, word, service, what, under string) {
+	if _, ok := known[word]; ok || len(c.report.Problems) >= maxFaults {
 		return
 	}
-	if len(under) == 0 {
-		under = []string{section}
-	}
-	hint := fmt.Sprintf("Add it to %s: at the top level.", section)
-	if section == "services" {
+	hint := fmt.Sprintf("Add it to %s: at the top level.", under)
+	if what == "service" {
 		hint = "Add it, or remove this."
 	}
-	if right := nearest(key, known); right != "" {
+	if right := nearest(word, slices.Sorted(maps.Keys(known))); right != "" {
 		hint = "Did you mean " + right + "?"
 	}
-	at := c.locate("services", service, under[0], key)
-	if list := c.locateItem(key, "services", service, under[0]); list != (Place{}) {
-		at = list
+	at := c.locate("services", service, under, word)
+	if item := c.locateItem(word, "services", service, under); item != (Place{}) {
+		at = item
 	}
-	c.problem("undefined", at, "%s uses the %s %s, which isn't defined. %s", service, what, key, hint)
+	c.problem("undefined", at, "%s uses the %s %s, which isn't defined. %s", service, what, word, hint)
 }
 
 // locateItem is where a list has a word, by itself or before a colon.

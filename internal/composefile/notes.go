@@ -21,7 +21,9 @@ func (c *checker) note(service, code, message string, key ...string) {
 }
 
 func (c *checker) noteAt(service, code, message string, at Place) {
-	c.report.Notes = append(c.report.Notes, Note{Code: code, Message: message, Service: service, Place: at})
+	if len(c.report.Notes) < maxNotes {
+		c.report.Notes = append(c.report.Notes, Note{Code: code, Message: sentence(message), Service: service, Place: at})
+	}
 }
 
 // risks looks for what its owner may want to know before starting it.
@@ -124,7 +126,7 @@ func (c *checker) care(s types.ServiceConfig) {
 func (c *checker) plainSecrets(s types.ServiceConfig) {
 	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
 		value := s.Environment[name]
-		if value == nil || !secrets.Is(name, *value) {
+		if value == nil || len(c.report.Notes) >= maxNotes || !secrets.Is(name, *value) {
 			continue
 		}
 		at := c.locate("services", s.Name, "environment", name)

@@ -25,6 +25,16 @@ type node struct {
 	keys  []string  // of a mapping, by the side of items
 	keyAt []Place
 	items []*node
+	index map[string]int // of keys
+}
+
+// put adds to a mapping.
+func (n *node) put(key string, at Place, value *node) {
+	if n.index == nil {
+		n.index = map[string]int{}
+	}
+	n.index[key] = len(n.keys)
+	n.keys, n.keyAt, n.items = append(n.keys, key), append(n.keyAt, at), append(n.items, value)
 }
 
 // get is a mapping's value; nil if there is none.
@@ -33,13 +43,11 @@ func (n *node) get(path ...string) *node {
 		if n == nil {
 			return nil
 		}
-		var next *node
-		for i, k := range n.keys {
-			if k == key {
-				next = n.items[i]
-			}
+		i, ok := n.index[key]
+		if !ok {
+			return nil
 		}
-		n = next
+		n = n.items[i]
 	}
 	return n
 }
@@ -264,7 +272,7 @@ func (p *parser) mapping(y *yaml.Node, depth int) *node {
 			continue
 		}
 		if v := p.node(value, depth+1); v != nil {
-			n.keys, n.keyAt, n.items = append(n.keys, key.Value), append(n.keyAt, at), append(n.items, v)
+			n.put(key.Value, at, v)
 		}
 	}
 	for _, m := range merges {
@@ -290,7 +298,7 @@ func (p *parser) merge(into *node, y *yaml.Node, depth int) {
 		}
 		m.each(func(key string, at Place, value *node) {
 			if into.get(key) == nil {
-				into.keys, into.keyAt, into.items = append(into.keys, key), append(into.keyAt, at), append(into.items, value)
+				into.put(key, at, value)
 			}
 		})
 	}

@@ -182,7 +182,7 @@ func (c *checker) schemaFault(doc *node, e *jsonschema.ValidationError) {
 
 func (c *checker) unknownKey(in *node, key, where, schemaURL string) {
 	at := in.at
-	if i := slices.Index(in.keys, key); i >= 0 {
+	if i, ok := in.index[key]; ok {
 		at = in.keyAt[i]
 	}
 	hint := "Remove it, or start it with x- if it is your own."
@@ -201,8 +201,8 @@ func (n *node) find(path []string) (*node, Place) {
 	for _, key := range path {
 		switch n.kind {
 		case yaml.MappingNode:
-			i := slices.Index(n.keys, key)
-			if i < 0 {
+			i, ok := n.index[key]
+			if !ok {
 				return n, at
 			}
 			n, at = n.items[i], n.keyAt[i]

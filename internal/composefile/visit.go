@@ -49,6 +49,10 @@ func (c *checker) enter(path, dir string, e env, what string, at Place) *file {
 	if c.ctx.Err() != nil {
 		return nil
 	}
+	if len(c.all) >= maxVisits {
+		c.problem("too_many_files", Place{}, "Files are included and extended more than %d times.", maxVisits)
+		return nil
+	}
 	content, err := c.reader.read(path)
 	if err != nil {
 		if at == (Place{}) {
@@ -62,6 +66,15 @@ func (c *checker) enter(path, dir string, e env, what string, at Place) *file {
 		c.problem("too_complex", at, "What the files include and extend comes to more than %d values.", maxWork)
 		return nil
 	}
+	for _, doc := range docs {
+		if list := doc.get("services"); list != nil {
+			c.services += len(list.keys)
+		}
+	}
+	if c.services > maxServices {
+		c.problem("too_complex", Place{}, "The files come to more than %d services. Make several projects of them.", maxServices)
+		return nil
+	}
 	f := &file{path: path, dir: dir, env: e, docs: docs, cost: cost, number: len(c.all)}
 	c.all = append(c.all, f)
 	for _, doc := range docs {
@@ -72,26 +85,45 @@ func (c *checker) enter(path, dir string, e env, what string, at Place) *file {
 	return f
 }
 
-// casts are how compose-go reads text where it wants a number or a truth value.
-func casts() map[tree.Path]interp.Cast {
-	return loader.ToOptions(&types.ConfigDetails{}, nil).Interpolate.TypeCastMapping
+// casts are how compose-go reads text where it wants a number or a truth
+// value, by the last word of the path, or * for any.
+type casts map[string][]cast
+
+type cast struct {
+	pattern tree.Path
+	to      interp.Cast
+}
+
+func newCasts() casts {
+	all := casts{}
+	for pattern, to := range loader.ToOptions(&types.ConfigDetails{}, nil).Interpolate.TypeCastMapping {
+		all[pattern.Last()] = append(all[pattern.Last()], cast{pattern, to})
+	}
+	return all
+}
+
+func (all casts) at(path tree.Path) interp.Cast {
+	for _, last := range []string{path.Last(), tree.PathMatchAll} {
+		for _, c := range all[last] {
+			if path.Matches(c.pattern) {
+				return c.to
+			}
+		}
+	}
+	return nil
 }
 
 // interpolate fills variables in, and gives text the type that its key wants.
 func (c *checker) interpolate(n *node, path tree.Path, e env) {
-	c.fillIn(n, path, e, casts())
-}
-
-func (c *checker) fillIn(n *node, path tree.Path, e env, cast map[tree.Path]interp.Cast) {
 	switch n.kind {
 	case yaml.MappingNode:
 		for i, key := range n.keys {
-			c.fillIn(n.items[i], path.Next(key), e, cast)
+			c.interpolate(n.items[i], path.Next(key), e)
 		}
 		return
 	case yaml.SequenceNode:
 		for _, item := range n.items {
-			c.fillIn(item, path.Next(tree.PathMatchList), e, cast)
+			c.interpolate(item, path.Next(tree.PathMatchList), e)
 		}
 		return
 	}
@@ -108,10 +140,7 @@ func (c *checker) fillIn(n *node, path tree.Path, e env, cast map[tree.Path]inte
 		}
 		text, n.value = filled, filled
 	}
-	for pattern, to := range cast {
-		if !path.Matches(pattern) {
-			continue
-		}
+	if to := c.cast.at(path); to != nil {
 		v, err := to(text)
 		if err != nil {
 			c.problem("wrong_type", n.at, "%s must be a number or true or false; it is %q.", path.Last(), short(text))
@@ -229,6 +258,9 @@ func (c *checker) extends(f *file, service *node, name string, seen []string) {
 	}
 	step := fmt.Sprintf("%s in %s", name, c.relative(f.path))
 	if slices.Contains(seen, step) {
+		if slices.ContainsFunc(c.report.Problems, func(p Problem) bool { return p.Code == "cycle" && p.File == how.at.File }) {
+			return // of one circle, each member would tell
+		}
 		c.problem("cycle", how.at, "%s extends itself, by way of %s.", name, strings.Join(seen, ", "))
 		return
 	}
@@ -245,6 +277,10 @@ func (c *checker) extends(f *file, service *node, name string, seen []string) {
 		return
 	}
 	c.nested++
+	if inner, ok := where.file(); ok { // been there, for another service that extends this one
+		c.extendsHere(inner, how, base, name, seen)
+		return
+	}
 	path := c.absolute(f.dir, where)
 	inner := c.enter(path, filepath.Dir(path), f.env, "The file that "+name+" extends", where.at)
 	if inner == nil {
