@@ -492,7 +492,7 @@ func TestOneThatIsDoneAllTheSameHasSucceeded(t *testing.T) {
 func TestFailuresSayWhatComposeSays(t *testing.T) {
 	for script, want := range map[string]composecli.FailedError{
 		`echo '{"error":true,"message":"no such service: x"}' >&2; exit 1`:                                                  {ExitCode: 1, Message: "no such service: x"},
-		`printf '%s\n' '{"error":true,"message":"one\n\u001b[31mtwo"}' >&2; exit 14`:                                                 {ExitCode: 14, Message: "one\ntwo"},
+		`printf '%s\n' '{"error":true,"message":"one\n\u001b[31mtwo"}' >&2; exit 14`:                                        {ExitCode: 14, Message: "one\ntwo"},
 		`echo '{"id":"Container a","status":"Error","text":"Error","details":"no"}' >&2; echo '{"error":true}' >&2; exit 1`: {ExitCode: 1, Message: "Container a: no", Output: []string{"Container a: no"}},
 		`echo hi; echo 'panic: oh' >&2; exit 2`:                                                                             {ExitCode: 2, Message: "panic: oh", Output: []string{"hi", "panic: oh"}},
 		`exit 3`:                                                                                                            {ExitCode: 3},
