@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"reflect"
 	"sync/atomic"
 
@@ -54,7 +55,8 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 		Engine: p.engine, Store: st, Credentials: credentials(cfg), Settings: updating(cfg), Own: ownContainers(), Self: self, Logger: log,
 		Changed: p.changes.tell,
 	}
-	if compose, err := composecli.New(environ); err == nil {
+	compose, err := composecli.New(environ, composecli.WithHost(p.engine.Host()), composecli.WithFolder(filepath.Join(cfg.StatePath, "compose")))
+	if err == nil {
 		updates.Compose = compose
 	}
 	p.updater = updater.New(updates)
