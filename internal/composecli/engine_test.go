@@ -29,7 +29,6 @@ func eachTest(t *testing.T, w *world) {
 	for name, test := range map[string]func(*world){
 		"which command it is is said":                            (*world).versions,
 		"each action does what it says":                          (*world).actions,
-		"a docker-compose of its own does the same":              (*world).actionsStandalone,
 		"services are acted on one by one":                       (*world).byService,
 		"a pull tells its bytes":                                 (*world).pullTells,
 		"a build tells what it builds":                           (*world).builds,
@@ -73,10 +72,8 @@ volumes:
   data: {}
 `
 
-func (w *world) actions()           { w.everyAction(w.plugin, "all") }
-func (w *world) actionsStandalone() { w.everyAction(w.standalone, "alone") }
-
-func (w *world) everyAction(cli *composecli.CLI, name string) {
+func (w *world) actions() {
+	cli, name := w.plugin, "all"
 	p := w.project(name, twoServices)
 	labels := composecli.Project{Name: name}
 	s := w.do(cli, p, composecli.Action{Kind: composecli.Create})
@@ -364,8 +361,8 @@ func (w *world) deletedMeanwhile() {
 func (w *world) cancelledUp() {
 	w.push("hang:1", testbed.ImageOptions{Payload: random(1000)})
 	p := w.project("hangs", "services:\n  a: {image: OUR/hang:1}\n  b: {image: OUR/app:1}\n")
-	for _, cli := range []*composecli.CLI{w.plugin, w.standalone} {
-		for _, kind := range []composecli.Kind{composecli.Pull, composecli.Up} {
+	for cli, kinds := range map[*composecli.CLI][]composecli.Kind{w.plugin: {composecli.Pull, composecli.Up}, w.standalone: {composecli.Up}} {
+		for _, kind := range kinds {
 			ctx, cancel := context.WithCancel(w.Context())
 			undo := w.reg.Inject(testbed.Fault{Path: "/v2/hang/*/*", Latency: time.Hour, Hook: func(testbed.Request) { cancel() }})
 			s, began := &told{}, time.Now()
