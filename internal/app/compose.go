@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 
@@ -101,11 +102,11 @@ func (s *Server) prepareCompose(ctx context.Context) error {
 func newCommand(p *parts, environ []string) *composecli.CLI {
 	cli, err := composecli.New(environ, composecli.WithHost(p.engine.Host()), composecli.WithAccounts(func() []composecli.Account {
 		var all []composecli.Account
-		for _, a := range p.config.Registry.Auth {
+		for _, a := range p.configured.Load().Registry.Auth {
 			all = append(all, composecli.Account{Host: a.Host, Username: a.Username, Password: a.Password.Reveal()})
 		}
 		return all
-	}))
+	}), composecli.WithFolder(filepath.Join(p.config.StatePath, "compose")))
 	if err != nil {
 		return nil
 	}

@@ -30,7 +30,9 @@ func scripts(t *testing.T, dir string, byName map[string]string) (path string) {
 		t.Fatal(err)
 	}
 	for name, script := range byName {
-		script = "#!/bin/sh\nT=" + dir + "\nPATH=/bin:/usr/bin\n" + script
+		if !strings.HasPrefix(script, "#!") && !strings.HasPrefix(script, "\x7f") {
+			script = "#!/bin/sh\nT=" + dir + "\nPATH=/bin:/usr/bin\n" + script
+		}
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +90,8 @@ func TestWhatIsNoCompose(t *testing.T) {
 		"rubbish":           {scripts: map[string]string{"docker": asVersion("Hello \x1b[1mworld", "")}, is: composecli.ErrNoCompose},
 		"no number":         {scripts: map[string]string{"docker": asVersion("dev", "")}, is: composecli.ErrNoCompose},
 		"says nothing":      {scripts: map[string]string{"docker": "exit 0"}, is: composecli.ErrNoCompose},
-		"can't be run":      {scripts: map[string]string{"docker-compose": "\x00"}, is: composecli.ErrNoCompose},
+		"no interpreter":    {scripts: map[string]string{"docker-compose": "#!/none\n"}, is: composecli.ErrNoCompose},
+		"another machine's": {scripts: map[string]string{"docker-compose": "\x7fELF\x00"}, is: composecli.ErrNoCompose},
 		"version 1":         {scripts: map[string]string{"docker-compose": asVersion("1.29.2", "")}, have: "1.29.2"},
 		"too old":           {scripts: map[string]string{"docker": asVersion("v2.29.0", old)}, have: "2.29.0"},
 		"old enough to do":  {scripts: map[string]string{"docker": asVersion("2.29.1-desktop.1", "")}, want: composecli.Version{Version: "2.29.1-desktop.1", Command: "docker compose"}},
@@ -492,7 +495,7 @@ func TestOneThatIsDoneAllTheSameHasSucceeded(t *testing.T) {
 func TestFailuresSayWhatComposeSays(t *testing.T) {
 	for script, want := range map[string]composecli.FailedError{
 		`echo '{"error":true,"message":"no such service: x"}' >&2; exit 1`:                                                  {ExitCode: 1, Message: "no such service: x"},
-		`printf '%s\n' '{"error":true,"message":"one\n\u001b[31mtwo"}' >&2; exit 14`:                                                 {ExitCode: 14, Message: "one\ntwo"},
+		`printf '%s\n' '{"error":true,"message":"one\n\u001b[31mtwo"}' >&2; exit 14`:                                        {ExitCode: 14, Message: "one\ntwo"},
 		`echo '{"id":"Container a","status":"Error","text":"Error","details":"no"}' >&2; echo '{"error":true}' >&2; exit 1`: {ExitCode: 1, Message: "Container a: no", Output: []string{"Container a: no"}},
 		`echo hi; echo 'panic: oh' >&2; exit 2`:                                                                             {ExitCode: 2, Message: "panic: oh", Output: []string{"hi", "panic: oh"}},
 		`exit 3`:                                                                                                            {ExitCode: 3},

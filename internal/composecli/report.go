@@ -19,10 +19,10 @@ type report struct {
 	on   func(Event)
 	line func(string)
 
-	mu      sync.Mutex
-	message []string // what Compose says is wrong
-	failure string   // the last event that failed
-	last    []string
+	mu       sync.Mutex
+	message  []string // what Compose says is wrong
+	failures []Event
+	last     []string
 }
 
 // heard takes a line.
@@ -52,12 +52,8 @@ func (r *report) tell(e Event) {
 	e.ID, e.Parent = clean([]byte(e.ID)), clean([]byte(e.Parent))
 	e.Text, e.Details = cleanLines(e.Text), cleanLines(e.Details)
 	if e.Status == Failed {
-		what := strings.TrimPrefix(e.Text, "Error")
-		if e.Details != "" {
-			what = e.Details
-		}
-		r.failure = e.ID + ": " + what
-		r.keep(r.failure)
+		r.failures = append(r.failures, e) // few: each is of one thing
+		r.keep(e.ID + ": " + e.Details)
 	}
 	if r.on != nil {
 		r.on(e)
@@ -86,8 +82,10 @@ func (r *report) failed(code int) *FailedError {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := &FailedError{ExitCode: code, Message: strings.Join(r.message, "\n"), Output: r.last}
-	if e.Message == "" {
-		e.Message = r.failure
+	for _, f := range r.failures { // "manifest unknown" doesn't say of what
+		if _, name, _ := strings.Cut(f.ID, " "); strings.Contains(e.Message, f.Details) && !strings.Contains(e.Message, name) {
+			e.Message = f.ID + ": " + e.Message
+		}
 	}
 	if e.Message == "" && len(r.last) > 0 { // docker itself, or a Compose that fell over
 		e.Message = r.last[len(r.last)-1]

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -98,7 +99,7 @@ func (c *CLI) outcome(ctx context.Context, t *tool, k command, r *report, err er
 		return stopped(ctx, k)
 	case errors.As(err, &exit):
 		return fmt.Errorf("%s: %w", k.what, r.failed(exit.ExitCode()))
-	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOEXEC):
 		c.forget(t)
 		return fmt.Errorf("%w: %w", ErrNoCompose, err)
 	}
