@@ -411,3 +411,15 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
+
+func FuzzEnvFiles(f *testing.F) {
+	for _, content := range []string{"COMPOSE_FILE=a:b", "export COMPOSE_FILE='a", "COMPOSE_FILE=${A:-$B}", "COMPOSE_FILE=\"\\x\"", "COMPOSE_=\n=", "\ufeffCOMPOSE_FILE=a"} {
+		f.Add([]byte(content))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		files, name := project.Settings(content)
+		if len(content) < 1<<10 && len(name)+len(strings.Join(files, "")) > 2<<20 {
+			t.Errorf("%d bytes of %d", len(name), len(content))
+		}
+	})
+}

@@ -193,6 +193,7 @@ func (s *Service) RemoveFiles(ctx context.Context, id string) (Deletion, error) 
 			}
 			d.Files = append(d.Files, name)
 		}
+		_ = r.Remove(path.Join(f.rel, temporary)) // if a saving was killed
 		kept, err := f.left(r, nil)
 		d.FilesKept = append(d.FilesKept, kept...)
 		if err == nil && len(kept) == 0 && f.rel != "." {
