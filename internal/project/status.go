@@ -101,6 +101,13 @@ func parts(g *group, facts []ServiceFact, whole bool, profiles []string) []*part
 			}
 		}
 	}
+	slices.SortFunc(all, func(a, b *part) int { return cmp.Compare(a.Name, b.Name) })
+	settleStates(all, byName)
+	return all
+}
+
+// settleStates judges each service, with regard to those that it depends on.
+func settleStates(all []*part, byName map[string]*part) {
 	for _, p := range all {
 		for _, d := range p.depends {
 			if on := byName[d.Service]; on != nil && d.Condition == completes {
@@ -108,7 +115,6 @@ func parts(g *group, facts []ServiceFact, whole bool, profiles []string) []*part
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *part) int { return cmp.Compare(a.Name, b.Name) })
 	for _, p := range all {
 		p.judge()
 	}
@@ -117,7 +123,6 @@ func parts(g *group, facts []ServiceFact, whole bool, profiles []string) []*part
 			p.State = Waiting
 		}
 	}
-	return all
 }
 
 // judge takes the worst of a service's containers.
