@@ -17,6 +17,7 @@ const (
 	ErrForbidden   Code = "compose_file_forbidden" // a file that is none of the project's
 	ErrNoFile      Code = "compose_file_not_found"
 	ErrFileExists  Code = "compose_file_exists"    // it was to be a new one
+	ErrEnv         Code = "compose_env_invalid"    // .env can't be understood, so which files count isn't known
 	ErrNotRegular  Code = "compose_file_special"   // a folder, a pipe, a device
 	ErrTooBig      Code = "compose_file_too_big"   // more than MaxFile
 	ErrNoMatch     Code = "precondition_required"  // nobody said which content is to be replaced

@@ -326,7 +326,9 @@ func TestAProjectIsMadeWholeOrNotAtAll(t *testing.T) {
 func TestRemovingTakesTheProjectsFilesAlone(t *testing.T) {
 	w := shop(t)
 	w.write(map[string]string{"shop/data/db": "rows", "other/compose.yaml": "include: [../shop/compose.yaml]\n", "alone/compose.yaml": web, "alone/.env": "A=1"})
-	w.must(os.Symlink("../../secret/id_rsa", w.root+"/shop/conf/link.env"))
+	w.write(map[string]string{"secret/web.env": "mine", "linked/compose.yaml": "services: {a: {image: app, env_file: [to/web.env, in.env]}}"})
+	w.must(os.Symlink("../secret", w.root+"/linked/to"))
+	w.must(os.Symlink("../secret/web.env", w.root+"/linked/in.env"))
 	w.list.list = containers("web running")
 	w.list.list[0].Labels["com.docker.compose.project"] = "shop"
 	_, err := w.s.RemoveFiles(t.Context(), "shop")
@@ -344,7 +346,10 @@ func TestRemovingTakesTheProjectsFilesAlone(t *testing.T) {
 		t.Errorf("%s; foretold %v", got, d.FilesKept)
 	}
 	w.onDisk("shop/data/db", "rows")
-	w.onDisk("secret/id_rsa", "key")
+	if d := testbed.Must(w.s.RemoveFiles(t.Context(), "linked"))(t); !slices.Equal(d.Files, []string{"compose.yaml", "in.env"}) || !slices.Equal(d.FilesKept, []string{"to"}) {
+		t.Errorf("%+v", d)
+	}
+	w.onDisk("secret/web.env", "mine")
 
 	_, err = w.s.Save(t.Context(), "alone", ".env", []byte("A=2"), project.ETag([]byte("A=1")), "ada")
 	w.must(err)
@@ -408,6 +413,18 @@ func FuzzNames(f *testing.F) {
 		}
 		if bytes.Contains(content, []byte("SECRET")) || bytes.Contains(content, []byte("INSIDE")) {
 			t.Errorf("%q is out of its folder", name)
+		}
+	})
+}
+
+func FuzzEnvFiles(f *testing.F) {
+	for _, content := range []string{"COMPOSE_FILE=a:b", "export COMPOSE_FILE='a", "COMPOSE_FILE=${A:-$B}", "COMPOSE_FILE=\"\\x\"", "COMPOSE_=\n=", "\ufeffCOMPOSE_FILE=a"} {
+		f.Add([]byte(content))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		files, name := project.Settings(content)
+		if len(content) < 1<<10 && len(name)+len(strings.Join(files, "")) > 2<<20 {
+			t.Errorf("%d bytes of %d", len(name), len(content))
 		}
 	})
 }

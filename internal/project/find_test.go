@@ -182,7 +182,16 @@ func TestFilesThatLeadOutBlockTheProject(t *testing.T) {
 		"relative link":  {"", func(root string) error { return os.Symlink("../../compose.yaml", root+"/app/compose.yml") }, project.ErrOutside},
 		"loop":           {"", func(root string) error { return os.Symlink("compose.yml", root+"/app/compose.yml") }, project.ErrOutside},
 		"pipe":           {"", func(root string) error { return syscall.Mkfifo(root+"/app/compose.yml", 0o600) }, project.ErrNoFile},
-		"dangling":       {"", func(root string) error { return os.Symlink("gone", root+"/app/compose.yml") }, project.ErrNoFile},
+		"env leads out": {"", func(root string) error {
+			return errors.Join(os.Remove(root+"/app/.env"), os.Symlink(outside+"/.env", root+"/app/.env"), os.WriteFile(root+"/app/compose.yaml", nil, 0o600))
+		}, project.ErrOutside},
+		"env is a pipe": {"", func(root string) error {
+			return errors.Join(os.Remove(root+"/app/.env"), syscall.Mkfifo(root+"/app/.env", 0o600), os.WriteFile(root+"/app/compose.yaml", nil, 0o600))
+		}, project.ErrNotRegular},
+		"env is big": {"", func(root string) error {
+			return errors.Join(os.WriteFile(root+"/app/.env", make([]byte, project.MaxFile+1), 0o600), os.WriteFile(root+"/app/compose.yaml", nil, 0o600))
+		}, project.ErrTooBig},
+		"dangling": {"", func(root string) error { return os.Symlink("gone", root+"/app/compose.yml") }, project.ErrNoFile},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -259,6 +268,20 @@ func TestRootsThatCantBeReadAreSaid(t *testing.T) {
 	}
 }
 
+func TestAFolderWithManyEntriesHidesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.write(map[string]string{"a/compose.yaml": web, "b/shop/compose.yaml": web})
+	for i := range 8300 {
+		w.must(os.WriteFile(fmt.Sprintf("%s/a/%d", w.root, i), nil, 0o600))
+	}
+	if got := w.ids(); got != "a shop" {
+		t.Error(got)
+	}
+	if got := codes(testbed.Must(w.s.Problems(t.Context()))(t)); got != "compose_path_too_big" {
+		t.Error(got)
+	}
+}
+
 func TestAnEnvFileThatIsABombOrBrokenIsSaid(t *testing.T) {
 	w := newWorld(t)
 	bomb := "A0=COMPOSE_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n"
@@ -274,7 +297,7 @@ func TestAnEnvFileThatIsABombOrBrokenIsSaid(t *testing.T) {
 		t.Errorf("%+v after %v", p, time.Since(start))
 	}
 	p := w.one("broken")
-	if codes(p.Warnings) != "env_invalid" || p.Warnings[0].Line == 0 || strings.Contains(fmt.Sprint(p.Warnings), "hunter2") {
+	if codes(p.Warnings) != "compose_env_invalid" || p.Blocked == nil || p.Warnings[0].Line == 0 || strings.Contains(fmt.Sprint(p.Warnings), "hunter2") {
 		t.Errorf("%+v", p.Warnings)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -28,6 +29,7 @@ type folder struct {
 	source     Source   // no Files: it is no project
 	work       string   // the project directory, relative to the root
 	files      []string // the Compose files, relative to the root
+	env        []string // the .env of the folder, and of the project directory; relative to the root
 	facts      Facts
 	warnings   []Warning
 	blocked    error // why nothing can be done with it
@@ -75,7 +77,7 @@ func (f *folder) still(r *os.Root, candidates []string, now time.Time) bool {
 // candidates are the names that Compose looks at, of those in a folder.
 func candidates(entries []fs.DirEntry) []string {
 	var names []string
-	all := slices.Concat([]string{".env"}, defaultFiles(), defaultOverrides())
+	all := deciding()
 	for _, e := range entries {
 		if !e.IsDir() && slices.Contains(all, e.Name()) {
 			names = append(names, e.Name())
@@ -120,21 +122,28 @@ func (f *folder) warn(code, format string, args ...any) {
 	f.warnings = append(f.warnings, warning(code, format, args...))
 }
 
-// settings reads the .env of a folder, named from the root.
+// settings reads the .env of a folder, named from the root. Compose reads it
+// in any case: one that mustn't be read blocks the project.
 func (f *folder) settings(r *os.Root, dir string) settings {
 	name := path.Join(dir, ".env")
 	f.look(r, name)
-	if st := f.stamps[name]; !st.there || st.mode.IsDir() {
-		return settings{}
+	if _, err := r.Lstat(name); err != nil || f.stamps[name].mode.IsDir() {
+		return settings{} // as Compose does
 	}
 	content, _, err := load(r, name)
-	if err != nil {
-		f.warn("env_unreadable", "%s", err)
+	if errors.Is(err, fs.ErrNotExist) {
 		return settings{}
 	}
+	if err != nil {
+		f.block(err)
+		return settings{}
+	}
+	f.env = append(f.env, name)
 	env, wrong := readSettings(content)
 	if wrong != nil {
+		wrong.File = relative(f.rel, name)
 		f.warnings = append(f.warnings, *wrong)
+		f.blocked = cmp.Or(f.blocked, refuse(ErrEnv, "%s", wrong.Message))
 	}
 	return env
 }
@@ -240,14 +249,10 @@ func (f *folder) name(env settings) string {
 	return filepath.Base(f.source.Dir)
 }
 
-// envFiles are those that Compose interpolates from: the project directory's
-// and that of the folder that COMPOSE_FILE stands in, which wins.
+// envFiles are those that Compose interpolates from, the one that wins last.
 func (f *folder) envFiles() (names []string) {
-	for _, dir := range slices.Compact([]string{f.work, f.rel}) {
-		name := path.Join(dir, ".env")
-		if st := f.stamps[name]; st.there && st.mode.IsRegular() && st.size <= MaxFile {
-			names = append(names, relative(f.work, name))
-		}
+	for _, name := range slices.Backward(f.env) {
+		names = append(names, relative(f.work, name))
 	}
 	return names
 }

@@ -161,6 +161,7 @@ func (s *Service) show(snap *snapshot, k *known) Project {
 	p := Project{ID: k.id(), Files: []string{}, Services: []ProjectService{}, Warnings: []Warning{}}
 	var facts []ServiceFact
 	var profiles []string
+	whole := false
 	if f := k.folder; f != nil {
 		p.Name, p.Origin, p.Path = f.source.Name, OnDisk, f.path
 		for _, name := range f.files {
@@ -168,7 +169,7 @@ func (s *Service) show(snap *snapshot, k *known) Project {
 		}
 		p.Warnings = append(p.Warnings, f.warnings...)
 		if len(f.facts.Services) > 0 {
-			facts, profiles = f.facts.Services, f.source.Profiles
+			facts, profiles, whole = f.facts.Services, f.source.Profiles, len(f.facts.Problems) == 0
 		}
 	}
 	if g := k.group; g != nil {
@@ -176,7 +177,7 @@ func (s *Service) show(snap *snapshot, k *known) Project {
 			p.Name, p.Origin, p.Path, p.Files = g.name, Running, g.dir, append(p.Files, g.files...)
 		}
 	}
-	parts := parts(k.group, facts, profiles)
+	parts := parts(k.group, facts, whole, profiles)
 	for _, part := range parts {
 		part.UpdateAvailable = slices.ContainsFunc(part.Containers, s.updates)
 		p.Services = append(p.Services, part.ProjectService)

@@ -3,6 +3,7 @@ package project
 import (
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -87,6 +88,9 @@ func defaultFiles() []string {
 func defaultOverrides() []string {
 	return []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
 }
+
+// deciding are the names of files that say whether a folder is a project.
+func deciding() []string { return slices.Concat([]string{".env"}, defaultFiles(), defaultOverrides()) }
 
 // skipped are folders that hold no projects, and often many files.
 func skipped(name string) bool {

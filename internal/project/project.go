@@ -137,19 +137,7 @@ func New(d Dependencies) (*Service, error) {
 		engine: d.Engine, store: d.Store, reader: d.Reader, resources: d.Resources, updates: d.Updates, fromHost: d.FromHost,
 		log: d.Logger, now: d.Now,
 	}
-	if s.log == nil {
-		s.log = zap.NewNop()
-	}
-	s.log = s.log.With(logging.Component("project"))
-	if s.now == nil {
-		s.now = time.Now
-	}
-	if s.updates == nil {
-		s.updates = func(string) bool { return false }
-	}
-	if s.fromHost == nil {
-		s.fromHost = func(path string) (string, bool) { return path, true }
-	}
+	s.fillIn()
 	for _, root := range d.Roots {
 		if !filepath.IsAbs(root) {
 			return nil, fmt.Errorf("compose.path: %q is no absolute path", root)
@@ -167,4 +155,21 @@ func New(d Dependencies) (*Service, error) {
 		s.state = state
 	}
 	return s, nil
+}
+
+// fillIn puts something harmless where a dependency was left out.
+func (s *Service) fillIn() {
+	if s.log == nil {
+		s.log = zap.NewNop()
+	}
+	s.log = s.log.With(logging.Component("project"))
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.updates == nil {
+		s.updates = func(string) bool { return false }
+	}
+	if s.fromHost == nil {
+		s.fromHost = func(path string) (string, bool) { return path, true }
+	}
 }

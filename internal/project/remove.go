@@ -137,13 +137,21 @@ func (s *Service) removable(r *os.Root, snap *snapshot, f *folder) (names []stri
 		if err != nil || kind == KindOther || !info.Mode().IsRegular() && info.Mode()&fs.ModeSymlink == 0 {
 			continue
 		}
-		if s.isState(f.root, path.Dir(rel)) || slices.ContainsFunc(snap.projects, func(o *folder) bool { return o.path != f.path && o.reads(f.root, rel) }) {
+		if s.isState(f.root, path.Dir(rel)) || !inFolder(r, f.rel, rel) || slices.ContainsFunc(snap.projects, func(o *folder) bool { return o.path != f.path && o.reads(f.root, rel) }) {
 			continue
 		}
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	return names
+}
+
+// inFolder says whether a file is in a folder, and not in one that a link
+// leads to.
+func inFolder(r *os.Root, folder, file string) bool {
+	base, err := resolve(r, folder)
+	dir, dirErr := resolve(r, path.Dir(file))
+	return err == nil && dirErr == nil && !leadsOut(relative(base, dir))
 }
 
 // left is what stays in the folder.
@@ -193,6 +201,7 @@ func (s *Service) RemoveFiles(ctx context.Context, id string) (Deletion, error) 
 			}
 			d.Files = append(d.Files, name)
 		}
+		_ = r.Remove(path.Join(f.rel, temporary)) // if a saving was killed
 		kept, err := f.left(r, nil)
 		d.FilesKept = append(d.FilesKept, kept...)
 		if err == nil && len(kept) == 0 && f.rel != "." {

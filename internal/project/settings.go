@@ -27,22 +27,27 @@ const (
 
 // readSettings also takes what is wrong with the file: the line, never its
 // text, which may be a secret.
-func readSettings(content []byte) (settings, *Warning) {
+func readSettings(content []byte) (s settings, wrong *Warning) {
+	defer func() {
+		if recover() != nil { // the parser, on what nobody foresaw
+			s, wrong = settings{}, &Warning{Code: string(ErrEnv), Message: ".env can't be understood."}
+		}
+	}()
 	if !bytes.Contains(content, []byte("COMPOSE_")) {
 		return settings{}, nil
 	}
 	if len(content) > mostSettings {
-		return settings{}, &Warning{Code: "env_invalid", File: ".env", Message: ".env has COMPOSE_ settings, but is too long to be searched for them: move the rest to another file."}
+		return settings{}, &Warning{Code: string(ErrEnv), Message: ".env has COMPOSE_ settings, but is too long to be searched for them: move the rest to another file."}
 	}
 	vars := map[string]string{}
 	for range nested {
 		next, err := dotenv.ParseWithLookup(bytes.NewReader(content), lookup(vars))
 		if err != nil {
-			return settings{}, &Warning{Code: "env_invalid", File: ".env", Line: lineOf(err), Message: ".env can't be read; Compose refuses it too."}
+			return settings{}, &Warning{Code: string(ErrEnv), Line: lineOf(err), Message: ".env can't be read; Compose refuses it too."}
 		}
 		vars = next
 	}
-	s := settings{Name: vars["COMPOSE_PROJECT_NAME"]}
+	s = settings{Name: vars["COMPOSE_PROJECT_NAME"]}
 	separator := vars["COMPOSE_PATH_SEPARATOR"]
 	if separator == "" {
 		separator = string(filepath.ListSeparator)

@@ -113,9 +113,12 @@ func (s *Service) scan(ctx context.Context, i int, r *os.Root, old, snap *snapsh
 		snap.watch = append(snap.watch, filepath.Join(s.roots[i], filepath.FromSlash(rel)))
 	}
 	if w.full {
-		snap.problems = append(snap.problems, warning("compose_path_too_big",
-			"%s has more folders than are looked at (%d, with at most %d entries each, and %d projects): name the folders of the projects themselves in compose.path.",
-			s.roots[i], mostFolders, mostEntries, mostProjects))
+		snap.problems = append(snap.problems, warning("compose_path_too_big", "%s has more than %d folders or %d projects, and not all are looked at: "+
+			"name the folders of the projects themselves in compose.path.", s.roots[i], mostFolders, mostProjects))
+	}
+	if w.cut != "" {
+		snap.problems = append(snap.problems, warning("compose_path_too_big", "%s has more than %d entries, and not all are looked at.",
+			filepath.Join(s.roots[i], filepath.FromSlash(w.cut)), mostEntries))
 	}
 	return err
 }

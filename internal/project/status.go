@@ -70,8 +70,9 @@ type part struct {
 	code       int  // that the worst container ended with
 }
 
-// parts sorts what is known by service. Facts are nil if the files aren't known.
-func parts(g *group, facts []ServiceFact, profiles []string) []*part {
+// parts sorts what is known by service. Facts are nil if the files aren't
+// known; they are all that there are only if they are whole.
+func parts(g *group, facts []ServiceFact, whole bool, profiles []string) []*part {
 	byName := map[string]*part{}
 	var all []*part
 	get := func(name string) *part {
@@ -92,7 +93,7 @@ func parts(g *group, facts []ServiceFact, profiles []string) []*part {
 			if p.Image == "" || !image.IsID(c.Image, c.ImageID) { // an id is what is left of a tag that has moved
 				p.Image = c.Image
 			}
-			p.orphan = p.fact == nil && facts != nil
+			p.orphan = p.fact == nil && facts != nil && whole
 		}
 		for name, depends := range g.depends() {
 			if p := byName[name]; p != nil && p.fact == nil {
@@ -100,6 +101,13 @@ func parts(g *group, facts []ServiceFact, profiles []string) []*part {
 			}
 		}
 	}
+	slices.SortFunc(all, func(a, b *part) int { return cmp.Compare(a.Name, b.Name) })
+	settleStates(all, byName)
+	return all
+}
+
+// settleStates judges each service, with regard to those that it depends on.
+func settleStates(all []*part, byName map[string]*part) {
 	for _, p := range all {
 		for _, d := range p.depends {
 			if on := byName[d.Service]; on != nil && d.Condition == completes {
@@ -107,7 +115,6 @@ func parts(g *group, facts []ServiceFact, profiles []string) []*part {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *part) int { return cmp.Compare(a.Name, b.Name) })
 	for _, p := range all {
 		p.judge()
 	}
@@ -116,7 +123,6 @@ func parts(g *group, facts []ServiceFact, profiles []string) []*part {
 			p.State = Waiting
 		}
 	}
-	return all
 }
 
 // judge takes the worst of a service's containers.

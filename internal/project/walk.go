@@ -32,7 +32,8 @@ type walker struct {
 	queue, links []string
 	seen         []fs.FileInfo // what links may lead to again
 	folders      []string
-	full         bool
+	full         bool   // no more is looked at
+	cut          string // a folder that has too many entries
 }
 
 func (w *walker) run(ctx context.Context) error {
@@ -66,7 +67,9 @@ func (w *walker) folder(rel string) error {
 		return nil // others' data, most likely; a project that can't be read can't be shown
 	}
 	w.folders, w.seen = append(w.folders, rel), append(w.seen, info)
-	w.full = w.full || len(entries) == mostEntries
+	if len(entries) == mostEntries {
+		w.cut = rel
+	}
 	if err := w.visit(rel, entries); err != nil {
 		return err
 	}
@@ -109,8 +112,25 @@ func list(r *os.Root, rel string) ([]fs.DirEntry, fs.FileInfo, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
+	if len(entries) == mostEntries {
+		entries = slices.Concat(missed(r, rel, entries), entries)
+	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) })
 	return entries, info, nil
+}
+
+// missed are the files that decide what a folder is, if they are among those
+// of its many entries that weren't read.
+func missed(r *os.Root, rel string, entries []fs.DirEntry) (more []fs.DirEntry) {
+	for _, name := range deciding() {
+		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
+			continue
+		}
+		if info, err := r.Lstat(path.Join(rel, name)); err == nil {
+			more = append(more, fs.FileInfoToDirEntry(info))
+		}
+	}
+	return more
 }
 
 // isState says whether a place is our own state folder, or in it: it holds

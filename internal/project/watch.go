@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -140,7 +141,8 @@ func (w *watch) look(ctx context.Context) (more bool) {
 		}
 	}
 	w.watched = now
-	w.s.watching.Store(whole && len(snap.problems) == 0)
+	whole = whole && !slices.ContainsFunc(snap.problems, func(p Warning) bool { return p.Code == string(ErrNoRoot) })
+	w.s.watching.Store(whole)
 	return more
 }
 
