@@ -73,11 +73,11 @@ func ClearProbes(ctx context.Context, engine *dockercli.Client, name string) err
 func confirmed(ctx context.Context, d hostpath.Doctor) (bool, error) {
 	for _, folder := range d.Shown {
 		same, err := d.Confirm(ctx, folder)
-		if errors.Is(err, dockercli.ErrUnavailable) {
+		switch {
+		case errors.Is(err, dockercli.ErrUnavailable):
 			return false, err
-		}
-		if err != nil || !same {
-			return false, nil //nolint:nilerr // that it can't be told is no
+		case !same:
+			return false, nil
 		}
 	}
 	return len(d.Shown) > 0, nil
