@@ -39,16 +39,19 @@ func PathDoctor(ctx context.Context, engine *dockercli.Client, shown []string, n
 		return d, err
 	}
 	socket := strings.HasPrefix(engine.Host(), "unix://") || strings.HasPrefix(engine.Host(), "npipe://")
-	switch {
-	case len(ids) == 0 && socket:
+	if len(ids) == 0 && socket {
 		d.Local = true
-	case socket || isLoopback(engine.Host()):
+		return d, nil
+	}
+	if socket || isLoopback(engine.Host()) {
 		// Another engine's container, or one behind a tunnel: only if it has
 		// the very same folders it is on this machine.
-		d.Local, err = confirmed(ctx, d)
+		if d.Local, err = confirmed(ctx, d); err != nil {
+			return d, err
+		}
 	}
 	d.Remote = !d.Local
-	return d, err
+	return d, nil
 }
 
 // ClearProbes removes the looks at the host that an earlier process of the same
@@ -70,11 +73,11 @@ func ClearProbes(ctx context.Context, engine *dockercli.Client, name string) err
 func confirmed(ctx context.Context, d hostpath.Doctor) (bool, error) {
 	for _, folder := range d.Shown {
 		same, err := d.Confirm(ctx, folder)
-		if errors.Is(err, dockercli.ErrUnavailable) {
+		switch {
+		case errors.Is(err, dockercli.ErrUnavailable):
 			return false, err
-		}
-		if err != nil || !same {
-			return false, nil //nolint:nilerr // that it can't be told is no
+		case !same:
+			return false, nil
 		}
 	}
 	return len(d.Shown) > 0, nil
