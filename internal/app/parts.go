@@ -11,6 +11,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/imagefile"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/registry"
@@ -56,6 +57,9 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 	}
 	if compose, err := composecli.New(environ); err == nil {
 		updates.Compose = compose
+	}
+	if len(cfg.Compose.Path) > 0 {
+		updates.Files = projectFiles{imagefile.New(cfg.Compose.Path, imagefile.Plain{})}
 	}
 	p.updater = updater.New(updates)
 	p.operator = operator{scanner: p.scanner, updater: p.updater}
