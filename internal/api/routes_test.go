@@ -70,6 +70,7 @@ func mayCall() map[string]string {
 		"PUT /api/containers/{id}/files":     "operator+",
 		"DELETE /api/containers/{id}/files":  "operator+",
 		"POST /api/updates/run":              "operator",
+		"POST /api/compose/{project}/update": "operator",
 		"POST /api/scan":                     "operator",
 		"GET /api/operations":                "viewer",
 		"GET /api/operations/{id}":           "viewer",
@@ -95,7 +96,7 @@ func mayCall() map[string]string {
 func (w *world) walk() []string {
 	var all []string
 	for _, r := range w.router {
-		all = append(all, r.Method+" "+strings.NewReplacer(":id", "{id}", ":name", "{name}", "*path", "{path...}").Replace(r.Path))
+		all = append(all, r.Method+" "+strings.NewReplacer(":id", "{id}", ":name", "{name}", ":project", "{project}", "*path", "{path...}").Replace(r.Path))
 	}
 	all = slices.DeleteFunc(all, func(route string) bool {
 		path, isHead := strings.CutPrefix(route, "HEAD ")
@@ -288,6 +289,8 @@ func TestEveryAnswerIsWhatTheDocumentSays(t *testing.T) {
 		{"DELETE /api/containers/{id}", "/api/containers/web?force=true", 204, nil, "remove web force=true volumes=false"},
 		{"POST /api/updates/run", "", 202, nil, "run [] dry=false by ann"},
 		{"POST /api/updates/run", "", 202, []option{raw(`{"ids":["web","` + webID + `","db"],"dryRun":true}`)}, "run [web db] dry=true by ann"},
+		{"POST /api/compose/{project}/update", "/api/compose/shop/update", 202, nil, "update project shop [] force=false by ann"},
+		{"POST /api/compose/{project}/update", "/api/compose/shop/update", 202, []option{raw(`{"services":["web","db"],"force":true}`)}, "update project shop [web db] force=true by ann"},
 		{"POST /api/scan", "/api/scan?fresh=true", 202, []option{raw(`{"ids":["web"]}`)}, "scan [web] fresh=true by ann"},
 		{"POST /api/scan", "", 202, nil, "scan [] fresh=false by ann"},
 		{"GET /api/operations", "", 200, nil, ""},

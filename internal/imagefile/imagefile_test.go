@@ -184,6 +184,7 @@ func TestWhyAFileCannotBeChanged(t *testing.T) {
 		"a variable set twice":   {map[string]string{"compose.yaml": variable, ".env": "TAG=1.3\nTAG=1.4\n"}, nil, "set 2 times"},
 		"another value":          {map[string]string{"compose.yaml": variable, ".env": "TAG=1.3\n"}, nil, `sets TAG to "1.3"`},
 		"a value of a value":     {map[string]string{"compose.yaml": variable, ".env": "TAG=1.$MINOR\n"}, nil, "isn't plain text"},
+		"no value":               {map[string]string{"compose.yaml": variable, ".env": "TAG=#1.4\n"}, nil, "is nothing"},
 		"several lines":          {map[string]string{"compose.yaml": variable, ".env": "TAG=\"1.4\nx\"\n"}, nil, "several lines"},
 		"two variables":          {map[string]string{"compose.yaml": "services:\n  app:\n    image: reg:5000/${APP}:${TAG}\n", ".env": "TAG=1.4\nAPP=app\n"}, nil, "only one plain variable"},
 		"a dollar":               {map[string]string{"compose.yaml": "services:\n  app:\n    image: reg:5000/app:$$x\n"}, nil, "only one plain variable"},

@@ -115,6 +115,9 @@ func plainValue(text string) (value, quote string, err error) {
 	} else if at := regexp.MustCompile(`\s+(#.*)?$|^#.*$`).FindStringIndex(text); at != nil {
 		value, after = text[:at[0]], text[at[0]:]
 	}
+	if value == "" {
+		return "", "", errors.New("is nothing")
+	}
 	if quote != "'" && strings.Contains(value, "$") || strings.Contains(value, `\`) {
 		return "", "", errors.New("isn't plain text")
 	}

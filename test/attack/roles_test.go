@@ -35,7 +35,7 @@ func who() map[string]string {
 		"GET /api/containers": "V", "GET /api/containers/{id}": "V", "GET /api/containers/{id}/preview": "V",
 		"POST /api/containers/{id}/update": "O", "POST /api/containers/{id}/rollback": "O", "POST /api/containers/{id}/start": "O",
 		"POST /api/containers/{id}/stop": "O", "POST /api/containers/{id}/restart": "O", "DELETE /api/containers/{id}": "O",
-		"POST /api/updates/run": "O", "POST /api/scan": "O", "GET /api/operations": "V", "GET /api/operations/{id}": "V",
+		"POST /api/updates/run": "O", "POST /api/compose/{project}/update": "O", "POST /api/scan": "O", "GET /api/operations": "V", "GET /api/operations/{id}": "V",
 		"GET /api/images": "V", "DELETE /api/images": "O",
 		"GET /api/system": "V", "GET /api/config": "A", "GET /api/audit": "A", "GET /api/openapi.json": "V",
 		"POST /api/containers/{id}/pause": "O", "POST /api/containers/{id}/unpause": "O", "POST /api/containers/{id}/kill": "O",
