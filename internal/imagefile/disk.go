@@ -1,7 +1,6 @@
 package imagefile
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -93,7 +92,10 @@ func (f *Files) write(path string, content []byte, before string) (err error) {
 	if err != nil {
 		return err
 	}
-	beside := filepath.Join(filepath.Dir(name), ".watch-docker-"+rand.Text())
+	beside := besides(name)
+	if err := unlessMissing(root.Remove(beside)); err != nil {
+		return err
+	}
 	if err := writeBeside(root, beside, content, info); err != nil {
 		return errors.Join(err, unlessMissing(root.Remove(beside)))
 	}
@@ -105,6 +107,22 @@ func (f *Files) write(path string, content []byte, before string) (err error) {
 		return errors.Join(err, root.Remove(beside))
 	}
 	return syncFolder(root, filepath.Dir(name))
+}
+
+// besides is where a file is written before it takes another's place: always
+// the same, so that what a crash has left is found again.
+func besides(name string) string {
+	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".watch-docker")
+}
+
+// sweep removes what a crash has left beside a file.
+func (f *Files) sweep(path string) error {
+	root, name, err := f.open(path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return unlessMissing(root.Remove(besides(name)))
 }
 
 func unlessMissing(err error) error {

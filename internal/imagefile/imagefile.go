@@ -182,7 +182,7 @@ func (f *Files) turn(ctx context.Context, e Edit) error {
 	}
 	switch sum(content) {
 	case e.After:
-		return nil
+		return f.sweep(e.File)
 	case e.Before:
 	default:
 		return fmt.Errorf("%s: %w", e.File, ErrChanged)
