@@ -33,27 +33,29 @@ type Dependencies struct {
 	Logger  *zap.Logger // nil: silent
 	Version string      // the program's
 
-	Auth       Auth
-	TwoFA      TwoFA
-	Audit      Audit // nil: none
-	Scans      Scans
-	Updates    Updates
-	Operations Operations
-	Engine     Engine
-	Images     Images
-	Volumes    Volumes
-	Networks   Networks
-	System     System
-	Live       Live
-	Hub        *wsstream.Hub // nil: one of its own
-	Logs       Logs
-	Config     func() map[string]any // the configuration, secrets masked
-	Checks     []Check               // of readiness
-	Page       Page                  // nil: none
-	Shells     *shell.Manager        // nil: none
-	Terminals  Terminals             // what shells run in
-	Files      Files                 // nil: none
-	Compose    Compose
+	Auth    Auth
+	TwoFA   TwoFA
+	Audit   Audit // nil: none
+	Scans   Scans
+	Updates Updates
+	// ProjectUpdates are of whole Compose projects.
+	ProjectUpdates ProjectUpdates
+	Operations     Operations
+	Engine         Engine
+	Images         Images
+	Volumes        Volumes
+	Networks       Networks
+	System         System
+	Live           Live
+	Hub            *wsstream.Hub // nil: one of its own
+	Logs           Logs
+	Config         func() map[string]any // the configuration, secrets masked
+	Checks         []Check               // of readiness
+	Page           Page                  // nil: none
+	Shells         *shell.Manager        // nil: none
+	Terminals      Terminals             // what shells run in
+	Files          Files                 // nil: none
+	Compose        Compose
 
 	// SpoolFolder is where uploads are kept, without a name, until they are
 	// complete; empty: the system's.

@@ -60,6 +60,7 @@ func TestWhatChangesSomethingIsRecorded(t *testing.T) {
 	w.as("POST", "/api/containers/"+dbID[:63]+"2/stop")
 	w.as("DELETE", "/api/containers/web?volumes=true&force=true")
 	w.as("POST", "/api/updates/run", raw(`{"ids":["web","db"],"dryRun":true}`))
+	w.as("POST", "/api/compose/shop/update", raw(`{"force":true}`))
 	w.as("DELETE", "/api/images", raw(`{"id":"nginx:latest"}`))
 	w.as("POST", "/api/containers/nowhere/start")
 	w.as("POST", "/api/scan", raw(`{"sesame":1}`))
@@ -76,6 +77,7 @@ func TestWhatChangesSomethingIsRecorded(t *testing.T) {
 		"ann|session|stopContainer|db|ok|",
 		"ann|session|removeContainer|web|ok|with volumes",
 		"ann|session|runUpdates|web, db|ok|dry run",
+		"ann|session|updateProject|shop|ok|forced",
 		"ann|session|removeImage|nginx:latest|ok|",
 		"ann|session|startContainer|nowhere|refused|container_not_found",
 		"ann|session|scan||refused|validation_failed",

@@ -84,7 +84,7 @@ func newWorld(t *testing.T, change ...func(*api.Dependencies)) *world {
 	hub := wsstream.New(10 * time.Millisecond)
 	w.hub = hub
 	d := api.Dependencies{
-		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, TwoFA: w.twofa, Scans: w.fakes, Updates: w.fakes, Operations: w.fakes,
+		Logger: zap.New(core), Version: "1.2.3", Auth: w.auth, TwoFA: w.twofa, Scans: w.fakes, Updates: w.fakes, ProjectUpdates: w.fakes, Operations: w.fakes,
 		Engine: w.fakes, Images: w.fakes, Volumes: w.fakes, Networks: w.fakes, System: w.fakes, Live: w.fakes, Hub: hub, Logs: fakeLogs{w.fakes}, Compose: fakeCompose{w.fakes},
 		Config: func() map[string]any { return map[string]any{"user": map[string]any{"password": "***"}} },
 		Checks: []api.Check{{Name: "engine", Ask: func(context.Context) error { return w.down() }}, {Name: "store", Ask: w.store.Ping}},
@@ -364,6 +364,14 @@ func (f *fakes) Rollback(ctx context.Context, r api.UpdateRequest) (store.Operat
 		return store.Operation{}, err
 	}
 	return f.operation(ctx, "rollback", nameOf(r.ContainerID), r.Actor)
+}
+
+func (f *fakes) UpdateProject(ctx context.Context, r api.ProjectUpdate) (api.Run, error) {
+	if err := f.note("update project %s %v force=%v by %s", r.Project, r.Services, r.Force, r.Actor); err != nil {
+		return api.Run{}, err
+	}
+	op, err := f.operation(ctx, "update", "web", r.Actor)
+	return api.Run{Operations: []store.Operation{op}}, err
 }
 
 func (f *fakes) UpdateAll(ctx context.Context, r api.RunRequest) (api.Run, error) {

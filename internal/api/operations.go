@@ -101,16 +101,12 @@ func (s *server) runUpdates(ctx context.Context, in *runIn) (*runOut, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !request.DryRun {
+		return s.runOut(ctx, run, in.Wait.Duration)
+	}
 	run.Operations, run.Skipped = orEmpty(run.Operations), orEmpty(run.Skipped)
-	deadline := time.Now().Add(in.Wait.Duration)
 	for i, op := range run.Operations {
-		if request.DryRun {
-			run.Operations[i] = whole(op)
-			continue
-		}
-		if run.Operations[i], err = s.ended(ctx, op, time.Until(deadline)); err != nil {
-			return nil, err
-		}
+		run.Operations[i] = whole(op)
 	}
 	return &runOut{Body: run}, nil
 }

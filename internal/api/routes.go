@@ -35,6 +35,7 @@ func (s *server) routes(r *routes) {
 	s.composeRoutes(r)
 
 	handle(r, operator, "POST /api/updates/run", "runUpdates", "Update all that policy allows", s.runUpdates, accepted)
+	handle(r, operator, "POST /api/compose/{project}/update", "updateProject", "Update the containers of a Compose project, each after those that it needs", s.updateProject, accepted)
 	handle(r, operator, "POST /api/scan", "scan", "Ask the registries", s.startScan, accepted)
 	handle(r, viewer, "GET /api/operations", "listOperations", "Operations, newest first", s.listOperations)
 	handle(r, viewer, "GET /api/operations/{id}", "getOperation", "One operation, with its steps", s.getOperation)

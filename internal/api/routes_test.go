@@ -117,6 +117,7 @@ func mayCall() map[string]string {
 		"GET /api/networks/{id}":                           "viewer",
 		"DELETE /api/networks/{id}":                        "operator",
 		"POST /api/networks/prune":                         "operator",
+		"POST /api/compose/{project}/update":               "operator",
 	}
 }
 
@@ -318,6 +319,8 @@ func TestEveryAnswerIsWhatTheDocumentSays(t *testing.T) {
 		{"DELETE /api/containers/{id}", "/api/containers/web?force=true", 204, nil, "remove web force=true volumes=false"},
 		{"POST /api/updates/run", "", 202, nil, "run [] dry=false by ann"},
 		{"POST /api/updates/run", "", 202, []option{raw(`{"ids":["web","` + webID + `","db"],"dryRun":true}`)}, "run [web db] dry=true by ann"},
+		{"POST /api/compose/{project}/update", "/api/compose/shop/update", 202, nil, "update project shop [] force=false by ann"},
+		{"POST /api/compose/{project}/update", "/api/compose/shop/update", 202, []option{raw(`{"services":["web","db"],"force":true}`)}, "update project shop [web db] force=true by ann"},
 		{"POST /api/scan", "/api/scan?fresh=true", 202, []option{raw(`{"ids":["web"]}`)}, "scan [web] fresh=true by ann"},
 		{"POST /api/scan", "", 202, nil, "scan [] fresh=false by ann"},
 		{"GET /api/operations", "", 200, nil, ""},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/watch-docker/watch-docker/internal/api"
+	"github.com/watch-docker/watch-docker/internal/image"
 	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 	"github.com/watch-docker/watch-docker/internal/updater"
@@ -50,10 +51,19 @@ func bySchedule(c scanner.ContainerStatus) *api.RefusedError {
 
 // request makes a status into what the updater is asked.
 func request(c scanner.ContainerStatus, actor string) updater.Request {
-	return updater.Request{
+	r := updater.Request{
 		ContainerID: c.ID, Name: c.Name, Image: c.Image, Actor: actor, Labels: c.Policy.Labels,
 		Pull: c.PulledDigest == "", Digest: cmp.Or(c.PulledDigest, c.RemoteDigest), FromDigest: c.LocalDigest,
 	}
+	if c.Compose != nil {
+		r.Project, r.Service = c.Compose.Project, c.Compose.Service
+	}
+	if c.NewerTag != "" {
+		if to, err := image.WithTag(c.Image, c.NewerTag); err == nil {
+			r.NewImage, r.Digest = to, c.NewerDigest
+		}
+	}
+	return r
 }
 
 // find gives the one container that is meant.

@@ -83,14 +83,12 @@ func (o operator) run(ctx context.Context, args updateArgs, actor string, allowe
 	if requests, err = o.updater.Order(ctx, requests); err != nil {
 		return api.Run{}, err
 	}
+	if !args.DryRun {
+		run.Operations, err = o.updater.UpdateAll(ctx, requests)
+		return run, err
+	}
 	for _, r := range requests {
-		op := r.Operation()
-		if !args.DryRun {
-			if op, err = o.updater.Update(ctx, r); err != nil {
-				return run, err
-			}
-		}
-		run.Operations = append(run.Operations, op)
+		run.Operations = append(run.Operations, r.Operation())
 	}
 	return run, nil
 }

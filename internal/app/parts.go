@@ -11,6 +11,7 @@ import (
 	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/config"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/imagefile"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/registry"
@@ -67,6 +68,9 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 	p.hosts = &hosts{engine: p.engine, shown: cfg.Compose.Path}
 	if p.command = newCommand(p, environ); p.command != nil {
 		updates.Compose = p.command
+	}
+	if len(cfg.Compose.Path) > 0 {
+		updates.Files = projectFiles{imagefile.New(cfg.Compose.Path)}
 	}
 	p.updater = updater.New(updates)
 	p.resources = resource.New(resource.Dependencies{

@@ -191,7 +191,7 @@ func (s *Server) listen(ctx context.Context, cfg *config.Config) (err error) {
 		Files: files{side}, SpoolFolder: cfg.StatePath,
 		Shells: s.shells, Terminals: terminals{parts: s.parts, environ: s.environ, enabled: func() bool { return s.watcher.Current().Shell.HostEnabled }},
 		Logger: s.log, Version: Version(), Closing: s.closing, Sockets: &s.sockets,
-		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: side, Updates: side, Operations: side, Engine: side, Images: made, Volumes: made, Networks: made, System: side, Logs: logs{s.logs}, Page: page, Compose: projects{s.compose, s.parts},
+		Auth: s.auth, TwoFA: s.twofa, Audit: s.audit, Scans: side, Updates: side, ProjectUpdates: side, Operations: side, Engine: side, Images: made, Volumes: made, Networks: made, System: side, Logs: logs{s.logs}, Page: page, Compose: projects{s.compose, s.parts},
 		Live: side, Hub: s.hub,
 		Config:  func() map[string]any { return s.watcher.Current().Masked() },
 		Checks:  []api.Check{{Name: "engine", Ask: s.engine.Ping}, {Name: "store", Ask: s.store.Ping}},

@@ -48,7 +48,7 @@ type Client struct {
 	log     *zap.Logger
 
 	userAgent string
-	measuring chan struct{} // full while the engine measures its disk: 20.10 does that for one at a time
+	measuring chan struct{}                         // full while the engine measures its disk: 20.10 does that for one at a time
 	relations atomic.Pointer[map[string][]Relation] // by container id: see Relations
 }
 

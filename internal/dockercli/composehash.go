@@ -16,14 +16,21 @@ import (
 // in before it hashes, and so recreates a container whose x has another id by
 // now. ADR 0007 tells more.
 
+// hashed is what a hash depends on and that differs between the old container
+// and the new one.
+type hashed struct {
+	host  fields // HostConfig
+	image string // reference; empty if that is what the model has
+}
+
 // renewComposeHash is for a container that shares something with one that was
-// replaced: was and is are its HostConfig before and after. The hash is
+// replaced, or that is made from another reference. The hash is
 // computed from the model of the project as Compose tells it; it counts only
 // if the model gives the old hash as well.
-func renewComposeHash(body, was, is fields, model []byte) (warning string) {
+func renewComposeHash(body fields, was, is hashed, model []byte) (warning string) {
 	labels := read[map[string]string](body, "Labels")
 	old, service := labels[composeHashLabel], labels[composeServiceLabel]
-	if old == "" || sameSharing(was, is) {
+	if old == "" || was.image == is.image && sameSharing(was.host, is.host) {
 		return ""
 	}
 	before, after, err := composeHashes(model, service, was, is)
@@ -53,7 +60,7 @@ func sameSharing(a, b fields) bool {
 	return true
 }
 
-func composeHashes(model []byte, service string, was, is fields) (before, after string, err error) {
+func composeHashes(model []byte, service string, was, is hashed) (before, after string, err error) {
 	if len(model) == 0 {
 		return "", "", errors.New("the project's files, or docker compose, aren't at hand")
 	}
@@ -76,7 +83,7 @@ func composeHashes(model []byte, service string, was, is fields) (before, after 
 
 // composeHash is ServiceHash of Compose (pkg/compose/hash.go), for a service
 // as `docker compose config` shows it: the same encoding, with spaces.
-func composeHash(service json.RawMessage, host fields) (string, error) {
+func composeHash(service json.RawMessage, as hashed) (string, error) {
 	config, err := membersOf(service)
 	if err != nil {
 		return "", err
@@ -91,7 +98,12 @@ func composeHash(service json.RawMessage, host fields) (string, error) {
 			config[i].value = deploy.without("replicas").encode()
 		}
 		if field, ok := sharing()[m.name]; ok {
-			config[i].value = resolveShared(m.value, host[field])
+			config[i].value = resolveShared(m.value, as.host[field])
+		}
+		if m.name == "image" && as.image != "" {
+			if config[i].value, err = json.Marshal(as.image); err != nil {
+				return "", err
+			}
 		}
 	}
 	var compact bytes.Buffer

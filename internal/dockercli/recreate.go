@@ -186,7 +186,11 @@ func (b Blueprint) request(version string, img imageInspection, o CreateOptions)
 	}
 	adaptHost(host, o)
 	warnings = append(b.keepVolumes(host, img.config), b.lostAddresses()...)
-	if w := renewComposeHash(body, b.Inspect.HostConfig, host, o.ComposeModel); w != "" {
+	was, is := hashed{host: b.Inspect.HostConfig}, hashed{host: host}
+	if o.Image != b.ImageRef {
+		was.image, is.image = b.ImageRef, o.Image
+	}
+	if w := renewComposeHash(body, was, is, o.ComposeModel); w != "" {
 		warnings = append(warnings, w)
 	}
 	atCreate, later := b.attachments(version)

@@ -67,3 +67,24 @@ func TestTheEnginesChoiceOfPlatform(t *testing.T) {
 		}
 	}
 }
+
+func TestATagIsChangedInTheReferenceAsItWasWritten(t *testing.T) {
+	const dgst = "@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	for in, want := range map[string]string{
+		"nginx:1.27":                   "nginx:1.28",
+		"docker.io/library/nginx:1.27": "docker.io/library/nginx:1.28",
+		"127.0.0.1:5000/a:1":           "127.0.0.1:5000/a:1.28",
+		"nginx":                        "",
+		"127.0.0.1:5000/a":             "",
+		"nginx:1.27" + dgst:            "",
+		"a b:1":                        "",
+	} {
+		got, err := image.WithTag(in, "1.28")
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("WithTag(%q) = %q, %v; want %q", in, got, err, want)
+		}
+	}
+	if got, err := image.WithTag("nginx:1.27", "no tag"); !errors.Is(err, image.ErrBadReference) {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -88,6 +88,24 @@ func (r Reference) Familiar() string {
 // FamiliarName is the repository's short form, without tag and digest: "nginx".
 func (r Reference) FamiliarName() string { return Reference{Domain: r.Domain, Path: r.Path}.Familiar() }
 
+// WithTag gives a reference, as its user wrote it, another tag in the place of
+// the one that it has. Errors: ErrBadReference, also for one without a tag or
+// with a digest.
+func WithTag(s, tag string) (string, error) {
+	ref, err := ParseReference(s)
+	if err != nil {
+		return "", err
+	}
+	name, ok := strings.CutSuffix(s, ":"+ref.Tag)
+	if !ok || ref.Digest != "" {
+		return "", fmt.Errorf("%w %q: it has no tag that could be changed", ErrBadReference, s)
+	}
+	if _, err := ParseReference(name + ":" + tag); err != nil {
+		return "", err
+	}
+	return name + ":" + tag, nil
+}
+
 // ValidDigest reports whether s is a well-formed digest of an algorithm that
 // this program can check.
 func ValidDigest(s string) bool {

@@ -11,6 +11,7 @@ type Preview struct {
 	ContainerID string  `json:"containerId"`
 	Name        string  `json:"name"`
 	Image       string  `json:"image" doc:"The reference as its user wrote it"`
+	ToImage     string  `json:"toImage" doc:"The reference that an update would make it from: another one if it follows newer tags"`
 	Status      string  `json:"status" doc:"As of a ContainerStatus"`
 	OperationID *string `json:"operationId" doc:"The operation that the container is in"`
 	Own         bool    `json:"own" doc:"Watch Docker itself runs in this container"`

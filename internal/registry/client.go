@@ -9,15 +9,13 @@
 //	cache.go      who asks the same shares an answer, and it is kept for a while
 //	batch.go      a mirror is asked before its registry
 //	manifest.go   HEAD, else GET; what comes back is checked
+//	tags.go       all tags of a repository, for newer versions
 //	resolve.go    index -> this platform's manifest -> configuration (config.go)
 //	describe.go   … and what stands in it
 //	auth.go       what a 401 teaches; token.go, credentials.go, challenge.go
 //	limits.go     the first request to a host goes alone; turns; pauses after 429
 //	transport.go  HTTPS or HTTP, retries, redirects, errors in words
 //	host.go       what is known of a registry; memory.go: what is kept of that
-//
-// Listing tags, which newer versions need, is one more question put by
-// Batch.ask.
 package registry
 
 import (
@@ -102,6 +100,7 @@ type Client struct {
 	heads                *answers[Manifest]
 	resolutions          *answers[Resolved]
 	descriptions         *answers[image.Description]
+	tags                 *answers[[]string]
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -124,6 +123,8 @@ func New(opts Options) *Client {
 	c.resolutions = newAnswers[Resolved](opts.Now, c.keep)
 	c.descriptions = newAnswers[image.Description](opts.Now, c.keepDescription)
 	c.descriptions.max = maxDescriptions
+	c.tags = newAnswers[[]string](opts.Now, c.keep)
+	c.tags.max = maxTagLists
 	for _, h := range opts.Insecure {
 		c.insecure[canonicalHost(h)] = true
 	}
@@ -161,6 +162,7 @@ func (c *Client) Batch(refs []image.Reference) *Batch {
 	c.heads.sweep()
 	c.resolutions.sweep()
 	c.descriptions.sweep()
+	c.tags.sweep()
 	b := &Batch{
 		client: c, started: c.opts.Now(), repositories: map[string][]string{},
 		contacts: map[*host]*contact{}, documents: map[string]*document{}, named: map[string]bool{},
@@ -195,6 +197,7 @@ func (c *Client) Forget(refs ...image.Reference) {
 	c.heads.forget(chosen)
 	c.resolutions.forget(chosen)
 	c.descriptions.forget(chosen)
+	c.tags.forget(chosen)
 	for _, h := range c.allHosts() {
 		if len(refs) == 0 || hosts[h.name] {
 			h.forget()
@@ -212,6 +215,7 @@ func (c *Client) forgetAnswers() {
 	c.heads.forget(all)
 	c.resolutions.forget(all)
 	c.descriptions.forget(all)
+	c.tags.forget(all)
 }
 
 // endpoints are the hosts to ask for a registry's images, in order.

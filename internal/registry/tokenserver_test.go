@@ -135,6 +135,7 @@ func repositoryOf(r *http.Request) string {
 	path := strings.TrimPrefix(r.URL.Path, "/v2/")
 	repository, _, _ := strings.Cut(path, "/manifests/")
 	repository, _, _ = strings.Cut(repository, "/blobs/")
+	repository, _, _ = strings.Cut(repository, "/tags/")
 	return repository
 }
 

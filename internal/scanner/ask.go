@@ -23,6 +23,8 @@ type answer struct {
 
 	offered map[string]outcome // by platform: what the digest comes to
 	running map[string]outcome // by platform and digest: what the digests of running images come to
+
+	newer map[wish]*newer // by what labels ask for: the tag that follows
 }
 
 // outcome is what resolving a digest came to.
@@ -63,6 +65,7 @@ func (s *Scanner) ask(ctx context.Context, client *registry.Client, subjects []*
 		})
 	}
 	_ = group.Wait() // its functions don't fail
+	addNewer(answers)
 	return answers, ctx.Err()
 }
 
@@ -78,6 +81,7 @@ func (s *Scanner) askOne(ctx context.Context, batch *registry.Batch, ref image.R
 		if !s.knows(sub, a.digest) {
 			s.resolve(ctx, batch, ref, sub, a)
 		}
+		s.askNewer(ctx, batch, ref, sub, a)
 	}
 	return a
 }

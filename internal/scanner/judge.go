@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/image"
 	"github.com/watch-docker/watch-docker/internal/policy"
 	"github.com/watch-docker/watch-docker/internal/registry"
 )
@@ -41,6 +42,11 @@ func (sub *subject) movedHere() bool { return sub.local != "" && !sub.localSame 
 // facts are what policy is told; offer is the digest of the release that
 // could be had, empty if there is none.
 func (s *Scanner) facts(sub *subject, offer string) policy.Facts {
+	return s.factsOf(sub, sub.asked(), offer)
+}
+
+// factsOf is facts with the reference that the release is offered by.
+func (s *Scanner) factsOf(sub *subject, ref image.Reference, offer string) policy.Facts {
 	f := policy.Facts{
 		Labels: sub.Labels, ImageLabels: sub.img.Labels,
 		Tag: sub.reference.Tag, HasDigest: sub.reference.Digest != "", FromID: sub.fromID,
@@ -52,7 +58,7 @@ func (s *Scanner) facts(sub *subject, offer string) policy.Facts {
 		maps.DeleteFunc(f.Labels, func(name, _ string) bool { return strings.HasPrefix(name, policy.Prefix) })
 	}
 	if offer != "" {
-		f.Offered, f.ReleaseAge = true, s.releaseAge(sub.tag(), offer)
+		f.Offered, f.ReleaseAge = true, s.releaseAge(ref.String(), offer)
 		f.Quarantined = s.quarantined(sub.Name, offer) != nil
 	}
 	return f
@@ -109,6 +115,7 @@ func (s *Scanner) judgeAnswer(st *ContainerStatus, sub *subject, a *answer, rule
 	switch {
 	case err != nil:
 		st.fail(registryError(err))
+	case s.judgeNewer(st, sub, a, rules):
 	case same:
 		st.Status, st.Summary, st.LocalDigest = UpToDate, "The registry has nothing newer.", a.digest
 		if !s.knownHere(sub, a.digest) {
@@ -125,10 +132,15 @@ func (s *Scanner) judgeAnswer(st *ContainerStatus, sub *subject, a *answer, rule
 
 // offer says that a release could be had, and what policy thinks of it.
 func (s *Scanner) offer(st *ContainerStatus, sub *subject, digest, summary string, rules policy.Rules) {
+	s.offerAs(st, sub, sub.asked(), digest, summary, rules)
+}
+
+// offerAs is offer with the reference that the release is had by.
+func (s *Scanner) offerAs(st *ContainerStatus, sub *subject, ref image.Reference, digest, summary string, rules policy.Rules) {
 	st.Status, st.Summary = UpdateAvailable, summary+"."
-	st.Policy = policy.Decide(rules, s.facts(sub, digest))
+	st.Policy = policy.Decide(rules, s.factsOf(sub, ref, digest))
 	if st.Quarantined = s.quarantined(sub.Name, digest); st.Quarantined != nil {
-		st.Summary = fmt.Sprintf("%s is now %s, which has failed here before.", sub.reference.Familiar(), short(digest))
+		st.Summary = fmt.Sprintf("%s is now %s, which has failed here before.", ref.Familiar(), short(digest))
 	}
 }
 
@@ -139,6 +151,12 @@ func (s *Scanner) knownHere(sub *subject, digest string) bool {
 
 func (st *ContainerStatus) fail(code, message string) {
 	st.Status, st.Summary, st.Error = Failed, message, &Error{Code: code, Message: message}
+}
+
+// hasNothingFor reports whether an image is not there for a platform.
+func hasNothingFor(err error) bool {
+	var e *registry.Error
+	return errors.As(err, &e) && e.Code == registry.CodeNoMatchingPlatform
 }
 
 func registryError(err error) (code, message string) {

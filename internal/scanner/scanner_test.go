@@ -3,6 +3,7 @@ package scanner_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -35,6 +36,7 @@ type fakeRegistry struct {
 
 	mu   sync.Mutex
 	docs map[string]string
+	tags []string
 	fail map[string]int
 	log  []string
 }
@@ -51,7 +53,14 @@ func (r *fakeRegistry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.log = append(r.log, q.Method+" "+q.URL.Path)
-	_, what, _ := strings.Cut(q.URL.Path, "/manifests/")
+	if strings.HasSuffix(q.URL.Path, "/tags/list") && r.fail["tags"] == 0 {
+		_ = json.NewEncoder(w).Encode(map[string]any{"tags": r.tags})
+		return
+	}
+	_, what, ok := strings.Cut(q.URL.Path, "/manifests/")
+	if !ok {
+		what = "tags"
+	}
 	body, ok := r.docs[what]
 	switch {
 	case r.fail[what] != 0:
@@ -78,6 +87,7 @@ func (r *fakeRegistry) put(tag, body string) string {
 	r.docs[digest(body)] = body
 	if tag != "" {
 		r.docs[tag] = body
+		r.tags = append(r.tags, tag)
 	}
 	return digest(body)
 }

@@ -66,8 +66,9 @@ type ContainerStatus struct {
 	LocalDigest  string          `json:"localDigest"`  // the digest that registries know the running image by, if known
 	RemoteDigest string          `json:"remoteDigest"` // what the tag names at the registry, if asked
 	PulledDigest string          `json:"pulledDigest"` // what the tag names on this host, if that isn't what runs
-	NewerTag     string          `json:"newerTag"`
-	CheckedAt    *time.Time      `json:"checkedAt"` // when the registry was last asked
+	NewerTag     string          `json:"newerTag"`     // that the label watchdocker.track follows, if there is one
+	NewerDigest  string          `json:"newerDigest"`  // what that tag names at the registry
+	CheckedAt    *time.Time      `json:"checkedAt"`    // when the registry was last asked
 	Policy       policy.Decision `json:"policy"`
 	Error        *Error          `json:"error"`
 	Quarantined  *Quarantine     `json:"quarantined"`

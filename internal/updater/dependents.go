@@ -285,6 +285,26 @@ func (u *Updater) Order(ctx context.Context, requests []Request) ([]Request, err
 	return sorted, nil
 }
 
+// OrderStrictly is Order for a Compose project: a container whose update is
+// needed by another's, or that is a replica of the same service before it, has
+// to be updated well, or the other one isn't begun.
+func (u *Updater) OrderStrictly(ctx context.Context, requests []Request) ([]Request, error) {
+	sorted, err := u.Order(ctx, requests)
+	if err != nil {
+		return nil, err
+	}
+	replicas := map[string]string{} // by service: the one before
+	for i := range sorted {
+		r := &sorted[i]
+		if before := replicas[r.Service]; r.Service != "" && before != "" {
+			r.after = append(r.after, before)
+		}
+		replicas[r.Service] = r.Name
+		r.needs = r.after
+	}
+	return sorted, nil
+}
+
 func unique(list []string) []string {
 	slices.Sort(list)
 	return slices.Compact(list)

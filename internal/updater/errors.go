@@ -36,6 +36,8 @@ const (
 	CodeCycle           = "dependency_cycle"
 	CodeNothingKept     = "nothing_to_roll_back_to"
 	CodeStartFirst      = "start_first_refused"
+	CodeComposeFile     = "compose_file_refused"
+	CodeNeeded          = "needed_failed"
 	CodeSkipped         = "skipped_by_hook"
 	CodePreUpdate       = "pre_update_failed"
 	CodePostUpdate      = "post_update_failed"

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
+	"github.com/watch-docker/watch-docker/internal/image"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/store"
 )
@@ -41,6 +42,11 @@ func (u *Updater) complete(ctx context.Context, j *job, away bool) error {
 	}
 	for _, m := range p.all() {
 		if err := u.rename(ctx, m); err != nil {
+			return err
+		}
+	}
+	if away {
+		if err := u.editAgain(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -80,7 +86,7 @@ func (u *Updater) still(ctx context.Context, j *job, m *member) error {
 		}
 		id := found.ID
 		if !taken {
-			if id, _, err = u.make(ctx, m, m.NewImage, dockercli.CreateOptions{Replace: m.peers(j.plan.all(), (*member).now)}); err != nil {
+			if id, _, err = u.make(ctx, m, m.NewImage, dockercli.CreateOptions{Image: m.ref(), Replace: m.peers(j.plan.all(), (*member).now)}); err != nil {
 				return err
 			}
 		}
@@ -131,12 +137,12 @@ func (u *Updater) nameTags(ctx context.Context, p *plan) error {
 		return err
 	}
 	others := slices.ContainsFunc(list, func(c dockercli.Related) bool {
-		return c.ImageID == p.Named && c.ID != p.Old.ID && c.Image == p.Old.ImageRef
+		return c.ImageID == p.Named && c.ID != p.Old.ID && c.Image == p.ref()
 	})
 	if others {
 		return u.retag(ctx, &p.member)
 	}
-	return u.engine.TagImage(ctx, p.NewImage, p.Old.ImageRef)
+	return u.engine.TagImage(ctx, p.NewImage, p.ref())
 }
 
 // keepImages remembers the image that ran until now, and removes those that
@@ -158,7 +164,7 @@ func (u *Updater) keepImages(ctx context.Context, j *job) (string, error) {
 			return "", err
 		}
 		if old.OldContainer == "" {
-			return u.removeUnused(ctx, done, old)
+			return u.removeUnused(ctx, done, p.ref(), old)
 		}
 	}
 	if err := u.store.Keep(ctx, old); err != nil {
@@ -181,7 +187,7 @@ func (u *Updater) keepImages(ctx context.Context, j *job) (string, error) {
 			return "", err
 		}
 	}
-	return u.removeUnused(ctx, done, drop...)
+	return u.removeUnused(ctx, done, p.ref(), drop...)
 }
 
 // discard removes an image that came and was not good enough, unless somebody
@@ -191,14 +197,20 @@ func (u *Updater) discard(ctx context.Context, j *job) {
 	if p.NewImage == p.Old.ImageID || p.Back || !j.request.Pull {
 		return
 	}
-	if _, err := u.removeUnused(ctx, nil, store.Kept{ImageID: p.NewImage, Reference: p.Old.ImageRef, Digest: o.ToDigest}); err != nil {
-		u.log.Debug("an image is left", logging.Image(p.Old.ImageRef), logging.Err(err))
+	came := store.Kept{ImageID: p.NewImage, Reference: p.ref(), Digest: o.ToDigest}
+	inUse := p.ref()
+	if p.NewRef != "" && p.Named == "" { // that tag came with it
+		inUse = p.Old.ImageRef
+	}
+	if _, err := u.removeUnused(ctx, nil, inUse, came); err != nil {
+		u.log.Debug("an image is left", logging.Image(p.ref()), logging.Err(err))
 	}
 }
 
 // removeUnused removes images that can be pulled again and that no container,
-// no tag and no other container's way back needs.
-func (u *Updater) removeUnused(ctx context.Context, done []string, images ...store.Kept) (string, error) {
+// no tag and no other container's way back needs. The tag that an image was
+// used by counts only if it is the one in use.
+func (u *Updater) removeUnused(ctx context.Context, done []string, inUse string, images ...store.Kept) (string, error) {
 	said := func() string { return strings.Join(done, "; ") }
 	images = slices.DeleteFunc(slices.Clone(images), func(k store.Kept) bool { return k.Digest == "" })
 	if len(images) == 0 {
@@ -214,7 +226,8 @@ func (u *Updater) removeUnused(ctx context.Context, done []string, images ...sto
 	}
 	for _, k := range images {
 		unneeded := func(r dockercli.ImageRow) bool {
-			return r.ID == k.ImageID && len(r.Tags) == 0 && len(r.Containers) == 0
+			tagged := len(r.Tags) > 0 && (k.Reference == inUse || !slices.Equal(r.Tags, []string{familiar(k.Reference)}))
+			return r.ID == k.ImageID && !tagged && len(r.Containers) == 0
 		}
 		if !slices.ContainsFunc(rows, unneeded) || slices.ContainsFunc(kept, func(other store.Kept) bool { return other.ImageID == k.ImageID }) {
 			continue
@@ -226,6 +239,15 @@ func (u *Updater) removeUnused(ctx context.Context, done []string, images ...sto
 		done = append(done, fmt.Sprintf("image %s removed", shortDigest(k.Digest)))
 	}
 	return said(), nil
+}
+
+// familiar is a reference as the engine lists it.
+func familiar(reference string) string {
+	ref, err := image.ParseReference(reference)
+	if err != nil {
+		return reference
+	}
+	return ref.Familiar()
 }
 
 // shortDigest is how people know a digest.

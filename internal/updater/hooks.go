@@ -96,7 +96,7 @@ func (u *Updater) hook(ctx context.Context, j *job, id, line string) (dockercli.
 	}
 	o := j.snapshot()
 	return u.engine.Exec(ctx, id, dockercli.ExecOptions{Cmd: words, Limit: j.hookTimeout(), Env: []string{
-		"WATCHDOCKER_CONTAINER=" + o.Target, "WATCHDOCKER_IMAGE=" + j.plan.Old.ImageRef,
+		"WATCHDOCKER_CONTAINER=" + o.Target, "WATCHDOCKER_IMAGE=" + j.plan.ref(),
 		"WATCHDOCKER_FROM_DIGEST=" + o.FromDigest, "WATCHDOCKER_TO_DIGEST=" + o.ToDigest,
 	}})
 }

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,15 +29,18 @@ type plan struct {
 	RemoveOld  bool                    `json:"removed"`              // the old container goes in the end
 	KeepImages int                     `json:"keepImages"`
 	HandedOver bool                    `json:"handedOver,omitempty"` // to a helper, as soon as that is told to go
+	Edit       *FileEdit               `json:"edit,omitempty"`       // of the project's files, as soon as it is about to be made
+	left       string                  // why, on the way back, that edit stays
 }
 
 // member is one container of an operation, and how far it is.
 type member struct {
 	Old      dockercli.Blueprint `json:"old"`
+	NewRef   string              `json:"newRef,omitempty"`      // the reference that the new one is made from, if that is another
 	Only     bool                `json:"onlyRestart,omitempty"` // it is restarted, not made anew
 	Running  bool                `json:"wasRunning"`
 	Proven   bool                `json:"proven,omitempty"`  // it was fine before, so it has to be again
-	Named    string              `json:"named,omitempty"`   // id of the image that its reference named before
+	Named    string              `json:"named,omitempty"`   // id of the image that the new one's reference named before
 	NewImage string              `json:"newImage"`          // id of the image that the new one is made of, once known
 	NewID    string              `json:"newId"`             // the new one's, once created
 	Stopped  bool                `json:"stopped"`           // the old one was about to be stopped
@@ -46,6 +50,9 @@ type member struct {
 	strange  bool                // the container that has its temporary name isn't ours
 	back     string              // on the way back: id of the old one, or of the one made in its place
 }
+
+// ref is the reference that the new container is made from.
+func (m *member) ref() string { return cmp.Or(m.NewRef, m.Old.ImageRef) }
 
 // now is the id of the container that is to run in the end.
 func (m *member) now() string {
@@ -91,6 +98,7 @@ type job struct {
 	down        time.Time // when the old container was told to stop
 	alone       bool      // nothing else runs beside it: it ends the program
 	claimed     bool      // its dependents are its own; the updater's mu guards it
+	barred      string    // the container that it needs, whose update didn't succeed; the updater's mu guards it
 	changed     func(operationID string)
 
 	mu        sync.Mutex // guards what follows

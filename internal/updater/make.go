@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -10,10 +11,10 @@ import (
 	"github.com/watch-docker/watch-docker/internal/logging"
 )
 
-// make creates a container of an image that its reference need not name: for
+// make creates a container, from o.Image or the old one's reference, of an image that this need not name: for
 // the time of the create, it does. Nothing else tells the engine both.
 func (u *Updater) make(ctx context.Context, m *member, imageID string, o dockercli.CreateOptions) (id string, warnings []string, err error) {
-	ref := m.Old.ImageRef
+	ref := cmp.Or(o.Image, m.Old.ImageRef)
 	o.ImageID = imageID
 	o.ComposeModel = m.model
 	named, err := u.named(ctx, ref)
@@ -55,11 +56,11 @@ func (u *Updater) retag(ctx context.Context, m *member) error {
 	if m.Named == "" || m.NewImage == "" || m.Named == m.NewImage {
 		return nil
 	}
-	named, err := u.named(ctx, m.Old.ImageRef)
+	named, err := u.named(ctx, m.ref())
 	if err != nil || named != m.NewImage {
 		return err
 	}
-	err = u.engine.TagImage(ctx, m.Named, m.Old.ImageRef)
+	err = u.engine.TagImage(ctx, m.Named, m.ref())
 	if errors.Is(err, dockercli.ErrNotFound) {
 		return nil
 	}

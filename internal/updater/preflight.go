@@ -48,7 +48,10 @@ func (u *Updater) survey(ctx context.Context, r Request) (p plan, err error) {
 	if err != nil || ref.Digest != "" {
 		return p, problem(CodeRefused, "%s was made from %s, which has no tag that could move.", p.Old.Name, p.Old.ImageRef)
 	}
-	if p.Named, err = u.named(ctx, p.Old.ImageRef); err != nil {
+	if p.NewRef, err = u.elsewhere(ctx, r, p.Old); err != nil {
+		return p, err
+	}
+	if p.Named, err = u.named(ctx, p.ref()); err != nil {
 		return p, err
 	}
 	list, err := u.engine.Relations(ctx)
@@ -70,6 +73,23 @@ func (u *Updater) survey(ctx context.Context, r Request) (p plan, err error) {
 	}
 	p.Networks, err = u.engine.NetworkPlans(ctx, unique(networks))
 	return p, err
+}
+
+// elsewhere gives the reference that the new container is made from, if that
+// is another than the old one's, and refuses what couldn't be done.
+func (u *Updater) elsewhere(ctx context.Context, r Request, old dockercli.Blueprint) (string, error) {
+	to := r.target()
+	ref, err := image.ParseReference(to)
+	if to == r.Image || to == old.ImageRef || r.To != nil && (err != nil || ref.Digest != "") {
+		return "", nil // a rollback to what can't be named goes there by its id
+	}
+	switch {
+	case err != nil || ref.Digest != "":
+		return "", problem(CodeRefused, "%s can't go on with %s, which is no reference with a tag.", old.Name, to)
+	case r.To == nil && r.Image != old.ImageRef:
+		return "", problem(CodeRefused, "%s was made anew from %s meanwhile; ask again.", old.Name, old.ImageRef)
+	}
+	return to, u.mayEdit(ctx, r, old, to)
 }
 
 // blueprint takes down one container, unless it is in a state in which it
@@ -137,7 +157,7 @@ func (u *Updater) freeNames(ctx context.Context, p *plan, list []dockercli.Relat
 // pull brings the image that the tag names now, or the one to roll back to,
 // and makes sure of what came.
 func (u *Updater) pull(ctx context.Context, j *job) (detail string, err error) {
-	ref := j.plan.Old.ImageRef
+	ref := j.plan.ref()
 	switch to := j.request.To; {
 	case to != nil:
 		if ref, detail, err = u.bringKept(ctx, j, *to); err != nil {
@@ -159,7 +179,7 @@ func (u *Updater) pull(ctx context.Context, j *job) (detail string, err error) {
 	// One whose image is gone doesn't tell its architecture.
 	was, is := j.plan.Old.Platform, img.Platform
 	if j.plan.Old.Manifest == "" && was.Architecture != "" && (was.OS != is.OS || was.Architecture != is.Architecture) {
-		return "", problem(CodeWrongPlatform, "The new image of %s is for %s, the container's is for %s.", j.plan.Old.ImageRef, is, was)
+		return "", problem(CodeWrongPlatform, "The new image of %s is for %s, the container's is for %s.", j.plan.ref(), is, was)
 	}
 	return detail, nil
 }
@@ -183,7 +203,7 @@ func (u *Updater) bringKept(ctx context.Context, j *job, to store.Kept) (ref, de
 }
 
 func (u *Updater) fetch(ctx context.Context, j *job, ref string) (string, error) {
-	named, err := image.ParseReference(j.plan.Old.ImageRef)
+	named, err := image.ParseReference(j.plan.ref())
 	if err != nil {
 		return "", problem(CodePull, "%s can't be pulled: %v.", ref, err)
 	}

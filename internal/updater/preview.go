@@ -50,7 +50,7 @@ func (u *Updater) Preview(ctx context.Context, r PreviewRequest) (preview.Previe
 		return preview.Preview{}, err
 	}
 	out := preview.Preview{
-		ContainerID: r.ContainerID, Name: r.Name, Image: cmp.Or(p.Old.ImageRef, r.Image), Own: u.Own(r.ContainerID),
+		ContainerID: r.ContainerID, Name: r.Name, Image: cmp.Or(p.Old.ImageRef, r.Image), ToImage: r.target(), Own: u.Own(r.ContainerID),
 		Strategy: string(cmp.Or(r.Labels.Strategy, policy.StopFirst)),
 		Hooks:    preview.Hooks{PreUpdate: r.Labels.PreUpdate, PostUpdate: r.Labels.PostUpdate},
 	}
@@ -129,13 +129,13 @@ func (u *Updater) fresh(ctx context.Context, r PreviewRequest, b dockercli.Bluep
 			return &same, nil
 		}
 	case !r.Pull:
-		d, err := u.engine.Describe(ctx, b.ImageRef, b.Platform)
+		d, err := u.engine.Describe(ctx, r.target(), b.Platform)
 		return &d, err
 	}
 	if r.Unasked != nil || r.Describe == nil {
 		return nil, nil //nolint:nilnil // nobody is asked
 	}
-	ref, err := image.ParseReference(b.ImageRef)
+	ref, err := image.ParseReference(r.target())
 	if err != nil {
 		return nil, err
 	}

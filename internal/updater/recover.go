@@ -128,7 +128,8 @@ func (u *Updater) resolve(ctx context.Context, j *job) (store.OperationState, er
 		return store.Failed, nil // nothing had been begun
 	}
 	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
-		return "", u.insist(ctx, false, func() error { return u.restore(ctx, j) })
+		err := u.insist(ctx, false, func() error { return u.restore(ctx, j) })
+		return j.plan.left, err
 	})
 	if !j.plan.touched() {
 		return store.Failed, err

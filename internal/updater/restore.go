@@ -47,7 +47,8 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 		j.down = time.Now() // until now the new one did its work, or should have
 	}
 	err := j.lastStep(ctx, stepRollback, func(ctx context.Context) (string, error) {
-		return "", u.insist(ctx, true, func() error { return u.restore(ctx, j) })
+		err := u.insist(ctx, true, func() error { return u.restore(ctx, j) })
+		return j.plan.left, err
 	})
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -70,8 +71,8 @@ func (u *Updater) undo(ctx context.Context, j *job, wanted store.OperationState,
 
 // gone gives the tag back; there is nothing else to undo.
 func (u *Updater) gone(ctx context.Context, p *plan, e *Error) error {
-	if err := u.retag(ctx, &p.member); err != nil {
-		u.log.Warn("a tag could not be given back", logging.Image(p.Old.ImageRef), logging.Err(err))
+	if err := errors.Join(u.retag(ctx, &p.member), u.takeBack(ctx, p)); err != nil {
+		u.log.Warn("a tag or a file could not be given back", logging.Image(p.ref()), logging.Err(err))
 	}
 	return e
 }
@@ -168,7 +169,7 @@ func (u *Updater) restore(ctx context.Context, j *job) error {
 	for _, m := range p.all() {
 		failed = append(failed, u.release(ctx, m))
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, u.takeBack(ctx, p))...)
 }
 
 // settled waits until no create of ours is under way any more: an engine goes

@@ -269,7 +269,7 @@ func (u *Updater) absorb(ctx context.Context, j *job, out outcome) (store.Operat
 		return store.Succeeded, nil
 	}
 	if err := u.retag(ctx, &j.plan.member); err != nil {
-		u.log.Warn("a tag could not be given back", logging.Image(j.plan.Old.ImageRef), logging.Err(err))
+		u.log.Warn("a tag could not be given back", logging.Image(j.plan.ref()), logging.Err(err))
 	}
 	e := &Error{Code: CodeTakeover, Message: "The helper didn't say why it failed."}
 	if failed != nil {
@@ -362,7 +362,7 @@ func (u *Updater) resume(ctx context.Context, j *job) (handed bool, err error) {
 		return true, nil
 	}
 	j.alone, j.settings = true, u.settings
-	j.request = Request{ContainerID: j.plan.Old.ID, Name: j.plan.Old.Name, Image: j.plan.Old.ImageRef}
+	j.request = Request{ContainerID: j.plan.Old.ID, Name: j.plan.Old.Name, Image: j.plan.Old.ImageRef, NewImage: j.plan.NewRef}
 	u.jobs[j.operation.ID] = j
 	u.running = append(u.running, j)
 	u.resumed = append(u.resumed, j)

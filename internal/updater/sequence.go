@@ -19,6 +19,7 @@ const (
 	stepPreflight  = "preflight"
 	stepPull       = "pull"
 	StepHandover   = "handover"
+	stepFile       = "composeFile"
 	stepCreate     = "create"
 	stepPreUpdate  = "preUpdate"
 	stepStop       = "stop"
@@ -48,6 +49,9 @@ func (u *Updater) sequence(soft, hard context.Context, j *job) (store.OperationS
 			return u.undo(hard, j, store.Cancelled, errCalledOff())
 		}
 		return u.replaceItself(soft, hard, j)
+	}
+	if err := u.changeFile(hard, j); err != nil {
+		return u.undo(hard, j, store.Failed, err)
 	}
 	if err := j.step(hard, stepCreate, func(ctx context.Context) (string, error) { return u.create(ctx, j) }); err != nil {
 		return u.undo(hard, j, store.Failed, err)
@@ -192,11 +196,11 @@ func (u *Updater) hold(ctx context.Context, m *member) error {
 
 func (u *Updater) createMember(ctx context.Context, j *job, m *member) (string, error) {
 	id, warnings, err := u.make(ctx, m, m.NewImage, dockercli.CreateOptions{
-		Name: newName(m.Old.Name), RestartPolicyNo: true, Replace: m.peers(j.plan.all(), (*member).now),
+		Image: m.ref(), Name: newName(m.Old.Name), RestartPolicyNo: true, Replace: m.peers(j.plan.all(), (*member).now),
 	})
 	switch {
 	case errors.Is(err, dockercli.ErrNoPlatform):
-		return "", problem(CodeWrongPlatform, "The new image of %s is not for %s.", m.Old.ImageRef, m.Old.Platform)
+		return "", problem(CodeWrongPlatform, "The new image of %s is not for %s.", m.ref(), m.Old.Platform)
 	case errors.Is(err, dockercli.ErrConflict):
 		m.strange = true
 		return "", problem(CodeNameTaken, "The new container of %s could not be made: %v.", m.Old.Name, err)

@@ -5,6 +5,7 @@
 package updater
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -56,6 +57,7 @@ type Dependencies struct {
 	// Elsewhere reports whether an operation of another kind is under way in
 	// this process, so that Recover leaves it alone; nil: there are none.
 	Elsewhere func(operationID string) bool
+	Files     Files // nil: there are none that could be changed
 	// Changed is told the id of an operation that has changed. It must not
 	// call the updater; nil: nobody wants to know.
 	Changed func(operationID string)
@@ -74,14 +76,32 @@ type Request struct {
 	ContainerID string
 	Name        string // the container's
 	Image       string // the reference it was made from
+	NewImage    string // the reference to go on with; empty: the same
 	Pull        bool   // false: the image is on this host already
 	Digest      string // what its tag names at the registry, if known
 	FromDigest  string // what the running image is known by, for the record
 	Labels      policy.Labels
 	Actor       string
+	Project     string      // of Compose; empty: none
+	Service     string      // … and which of its services
 	To          *store.Kept // a rollback, to this image
 
 	after []string // names of containers whose operations come first: see Order
+	needs []string // … and have to succeed, or this one isn't begun: see OrderStrictly
+}
+
+// target is the reference that the new container is to be made from.
+func (r Request) target() string {
+	if r.To != nil {
+		return cmp.Or(r.To.Reference, r.Image)
+	}
+	return cmp.Or(r.NewImage, r.Image)
+}
+
+// sameFiles reports whether both may change the files of one Compose project,
+// which is undone only as long as nobody else has changed them.
+func (r Request) sameFiles(other Request) bool {
+	return r.Project != "" && r.Project == other.Project && r.target() != r.Image && other.target() != other.Image
 }
 
 // Operation is what the request would begin as: queued, and without an id.
@@ -92,7 +112,7 @@ func (r Request) Operation() store.Operation {
 	}
 	return store.Operation{
 		Kind: kind, Target: r.Name, State: store.Queued, CreatedAt: time.Now().UTC(), Actor: r.Actor, Steps: []store.Step{},
-		FromImage: r.Image, ToImage: r.Image, FromDigest: r.FromDigest, ToDigest: r.Digest,
+		FromImage: r.Image, ToImage: r.target(), FromDigest: r.FromDigest, ToDigest: r.Digest,
 	}
 }
 
@@ -106,6 +126,7 @@ type Updater struct {
 	self        Self
 	guest       *Guest
 	compose     Compose
+	files       Files
 	log         *zap.Logger
 	wake        chan struct{}
 
@@ -130,7 +151,7 @@ func New(d Dependencies) *Updater {
 		d.Logger = zap.NewNop()
 	}
 	return &Updater{
-		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, self: d.Self, guest: d.Guest, compose: d.Compose,
+		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, self: d.Self, guest: d.Guest, compose: d.Compose, files: d.Files,
 		log:  d.Logger.With(logging.Component("updater")),
 		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
 		unsaved: map[string]store.Operation{}, changed: make(chan struct{}), changedOperation: d.Changed, elsewhere: d.Elsewhere,
@@ -149,6 +170,27 @@ func (u *Updater) Apply(s Settings, c registry.CredentialSource) {
 func (u *Updater) Update(ctx context.Context, r Request) (store.Operation, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	return u.queue(ctx, r)
+}
+
+// UpdateAll is Update for several, none of which begins before all are queued.
+// With an error, the operations are those that were queued before it.
+func (u *Updater) UpdateAll(ctx context.Context, requests []Request) ([]store.Operation, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := make([]store.Operation, 0, len(requests))
+	for _, r := range requests {
+		o, err := u.queue(ctx, r)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, o)
+	}
+	return all, nil
+}
+
+// queue is Update; u.mu is held.
+func (u *Updater) queue(ctx context.Context, r Request) (store.Operation, error) {
 	if u.stopping {
 		return store.Operation{}, ErrStopping
 	}
@@ -386,7 +428,7 @@ func (u *Updater) may(j *job, earlier []*job) bool {
 		return false
 	}
 	return !slices.ContainsFunc(u.running, func(r *job) bool {
-		return r.request.Image == j.request.Image || first(r) || r.claimed && r.has(j.request.ContainerID)
+		return r.request.Image == j.request.Image || r.request.target() == j.request.target() || r.request.sameFiles(j.request) || first(r) || r.claimed && r.has(j.request.ContainerID)
 	})
 }
 
@@ -400,6 +442,9 @@ func (u *Updater) finished(j *job) {
 		}
 	}
 	for _, p := range u.pending {
+		if slices.Contains(p.request.needs, j.request.Name) && j.failed() {
+			p.barred = j.request.Name
+		}
 		if id, ok := j.successor(p.request.ContainerID); ok {
 			p.follow(id)
 		}
@@ -443,6 +488,10 @@ func (u *Updater) work(ctx context.Context, j *job) {
 	defer callOff()
 	j.callable(callOff)
 	keep := context.WithoutCancel(ctx)
+	if why := u.barred(j); why != nil {
+		u.end(keep, j, store.Cancelled, why)
+		return
+	}
 	if err := errors.Join(u.saveOutcomes(keep), j.begin(keep)); err != nil {
 		u.end(keep, j, store.Failed, failure(CodeStore, err))
 		return

@@ -35,7 +35,7 @@ func who() map[string]string {
 		"GET /api/containers": "V", "GET /api/containers/{id}": "V", "GET /api/containers/{id}/preview": "V",
 		"POST /api/containers/{id}/update": "O", "POST /api/containers/{id}/rollback": "O", "POST /api/containers/{id}/start": "O",
 		"POST /api/containers/{id}/stop": "O", "POST /api/containers/{id}/restart": "O", "DELETE /api/containers/{id}": "O",
-		"POST /api/updates/run": "O", "POST /api/scan": "O", "GET /api/operations": "V", "GET /api/operations/{id}": "V",
+		"POST /api/updates/run": "O", "POST /api/compose/{project}/update": "O", "POST /api/scan": "O", "GET /api/operations": "V", "GET /api/operations/{id}": "V",
 		"GET /api/images": "V", "DELETE /api/images": "O", "GET /api/images/{id}": "V", "POST /api/images/pull": "O", "POST /api/images/prune": "O",
 		"GET /api/volumes": "V", "GET /api/volumes/{name}": "V", "DELETE /api/volumes/{name}": "A+", "POST /api/volumes/prune": "A+",
 		"GET /api/networks": "V", "GET /api/networks/{id}": "V", "DELETE /api/networks/{id}": "O", "POST /api/networks/prune": "O",

@@ -45,6 +45,9 @@ func (r *rig) factsOf(ctx context.Context, s shape, c, main container.InspectRes
 	if f.Host, err = fields(c.HostConfig); err != nil {
 		return f, err
 	}
+	if s.tagged {
+		delete(f.Config, "Image") // see agrees
+	}
 	delete(f.Host, "Binds")  // an anonymous volume is mounted by its name afterwards:
 	delete(f.Host, "Mounts") // what matters is in f.Mounts
 	own := c.ID[:12]
@@ -208,7 +211,11 @@ func (r *rig) look(ctx context.Context, sc scene, l leave) (found, error) {
 	if s.port != "" && c.State.Running {
 		r.answers(ctx, s, &f)
 	}
-	r.tag(ctx, s, &f)
+	if s.tagged {
+		r.agrees(s, c, &f)
+	} else {
+		r.tag(ctx, s, &f)
+	}
 	return f, nil
 }
 

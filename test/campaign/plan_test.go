@@ -87,7 +87,7 @@ func programPoints(w walk) []point {
 			add(point{death: server, at: at})
 		}
 	}
-	if oneOf(w.shape, "rm broken group start-first hooks") {
+	if oneOf(w.shape, "rm broken group start-first hooks compose-tag compose-tag-broken") {
 		for _, m := range w.moments() {
 			add(point{death: command, moment: m})
 		}

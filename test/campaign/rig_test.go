@@ -57,7 +57,7 @@ func (g *ground) push(ctx context.Context, s shape) error {
 		if err != nil {
 			return err
 		}
-		for _, tag := range []string{release, "latest"} {
+		for _, tag := range s.tags(release) {
 			if _, err := g.reg.Push(ctx, s.name+":"+tag, img); err != nil {
 				return err
 			}
@@ -76,6 +76,7 @@ type rig struct {
 	dir    string
 	images map[string]string // "plain:old" -> id
 	points int
+	more   []string // of the program's environment
 }
 
 func (g *ground) newRig(t *testing.T, number int) *rig {
@@ -102,7 +103,8 @@ func (r *rig) must(t *testing.T, err error) {
 	}
 }
 
-func (r *rig) reference(s shape) string { return r.reg.Ref(s.name + ":latest") }
+// reference is what the container is made from before the update.
+func (r *rig) reference(s shape) string { return r.reg.Ref(s.name + ":" + s.tags(oldRelease)[1]) }
 
 // fetch makes both images of a shape known, the first time it's needed.
 func (r *rig) fetch(ctx context.Context, s shape) error {
@@ -141,6 +143,11 @@ func (r *rig) prepare(ctx context.Context, s shape) (id string, err error) {
 	}
 	spec := s.container(r.reference(s))
 	spec.CreateOnly = true
+	if r.more = nil; s.tagged {
+		if err := r.project(ctx, s, &spec); err != nil {
+			return "", err
+		}
+	}
 	c, err := r.engine.Run(ctx, spec)
 	if err != nil {
 		return "", err
@@ -318,5 +325,5 @@ func (r *rig) environment(state string) []string {
 			env = append(env, line)
 		}
 	}
-	return env
+	return append(env, r.more...)
 }

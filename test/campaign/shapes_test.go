@@ -27,6 +27,7 @@ type shape struct {
 	broken  bool     // the new release ends at once
 	slow    bool     // to stop: it takes a second
 	beside  bool     // another container lives in its network namespace
+	tagged  bool     // it is of a Compose project, whose file says its tag; the new release has another
 }
 
 const (
@@ -64,6 +65,8 @@ func shapes() []shape {
 		{name: "group", host: policy("no"), front: true, beside: true},
 		{name: "start-first", slow: true, host: policy("always"), config: startFirst, health: true, volumes: anonymous, data: anonymous, back: true},
 		{name: "hooks", slow: true, host: policy("unless-stopped"), config: hooks, volumes: anonymous, data: anonymous},
+		{name: "compose-tag", slow: true, host: policy("unless-stopped"), tagged: true, volumes: anonymous, data: anonymous},
+		{name: "compose-tag-broken", host: policy("no"), tagged: true, broken: true},
 		{name: "broken", host: policy("unless-stopped"), broken: true, volumes: anonymous, data: anonymous},
 		{name: "broken-rm", host: container.HostConfig{RestartPolicy: no, AutoRemove: true}, broken: true, volumes: anonymous, data: anonymous},
 	}

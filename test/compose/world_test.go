@@ -182,16 +182,9 @@ func (p *project) containers() map[string]container.InspectResponse {
 // container.
 func (p *project) update(names ...string) map[string]store.Operation {
 	p.Helper()
-	config := p.TempDir()
-	reg := p.bed.Registry(testbed.TLSToken)
-	env := []string{
-		"DOCKER_HOST=" + p.host, "STATE_PATH=" + filepath.Join(p.dir, ".state"), "CONFIG_PATH=" + config,
-		"WATCH_UPDATE_STABLE_FOR=1s", "WATCH_UPDATE_CONCURRENCY=2", "SSL_CERT_FILE=" + p.bed.CAFile(),
-		"WATCH_REGISTRY_AUTH_0_HOST=" + reg.Host(), "WATCH_REGISTRY_AUTH_0_USERNAME=" + reg.Username(), "WATCH_REGISTRY_AUTH_0_PASSWORD=" + reg.Password(),
-	}
 	var stdout, stderr bytes.Buffer
 	code := app.Program{
-		Args: append([]string{"update", "-json"}, names...), Environ: append(env, p.environ...), Stdout: &stdout, Stderr: &stderr,
+		Args: append([]string{"update", "-json"}, names...), Environ: p.env(p.TempDir()), Stdout: &stdout, Stderr: &stderr,
 	}.Run(p.Context())
 	var run api.Run
 	if err := json.Unmarshal(stdout.Bytes(), &run); err != nil {
@@ -205,6 +198,16 @@ func (p *project) update(names ...string) map[string]store.Operation {
 		all[op.Target] = op
 	}
 	return all
+}
+
+// env is the program's environment.
+func (p *project) env(config string) []string {
+	reg := p.bed.Registry(testbed.TLSToken)
+	return append([]string{
+		"DOCKER_HOST=" + p.host, "STATE_PATH=" + filepath.Join(p.dir, ".state"), "CONFIG_PATH=" + config,
+		"WATCH_UPDATE_STABLE_FOR=1s", "WATCH_UPDATE_CONCURRENCY=2", "SSL_CERT_FILE=" + p.bed.CAFile(),
+		"WATCH_REGISTRY_AUTH_0_HOST=" + reg.Host(), "WATCH_REGISTRY_AUTH_0_USERNAME=" + reg.Username(), "WATCH_REGISTRY_AUTH_0_PASSWORD=" + reg.Password(),
+	}, p.environ...)
 }
 
 // updated has the program update containers, all of which must end so.

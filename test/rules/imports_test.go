@@ -43,6 +43,7 @@ func may() map[string][]string {
 		"composefile":  {"runspec", "secrets"},
 		"project":      {"dockercli", "store", "image", "logging"},
 		"hostpath":     {},
+		"imagefile":    {"composefile"},
 	}
 }
 
