@@ -105,7 +105,8 @@ func TestALogIsFollowedThroughAnUpdateOverHTTP(t *testing.T) {
 	_, token := login(t, s, adminPassword)
 	path := "/api/containers/" + w.bed.Name("app") + "/logs"
 	k := w.tail(s, token, path+"/ws?tail=all")
-	k.until(t, "line 1", "<history>", "line 20")
+	k.until(t, "line 1", "line 20")
+	k.until(t, "<history>")
 
 	w.release("app:latest", loud("100000"))
 	post(t, s, token, "/api/scan?fresh=true&wait=30s", map[string]string{}, 202)
@@ -178,8 +179,9 @@ func TestAProjectsLogIsFollowedOverHTTP(t *testing.T) {
 	s, _ := w.serve("WATCH_SCAN_INTERVAL=1h")
 	_, token := login(t, s, adminPassword)
 	k := w.tail(s, token, "/api/compose/logs/ws?tail=all&project="+project)
-	k.until(t, "<history>", "web line 50")
-	k.until(t, "<history>", "db line 50")
+	k.until(t, "web line 50")
+	k.until(t, "db line 50")
+	k.until(t, "<history>")
 	service("cache", "1")
 	k.until(t, "<added>", "cache line 1", "cache line 5")
 	if code, answer := ask(t, s, token, "GET", "/api/compose/logs/ws?project="+project+"&services=queue", nil); code != http.StatusNotFound {
