@@ -95,6 +95,7 @@ type server struct {
 	advised  sync.Once              // of a proxy that isn't believed
 	document func() ([]byte, error) // the OpenAPI document
 	sockets  sockets
+	frames   sync.Pool    // buffers of large frames of logs
 	measured atomic.Int64 // containers whose figures are streamed
 	editing  locks        // of files in containers
 }

@@ -16,6 +16,7 @@ const (
 	// queueBytes is what waits for a slow client. The history waits for the
 	// client; what is being written now is dropped.
 	queueBytes = 1 << 20
+	smallFrame = 4 << 10
 	spareBytes = 2 * frameBytes // a larger buffer isn't kept for another frame
 )
 
@@ -23,6 +24,7 @@ const (
 type logQueue struct {
 	ctx        context.Context //nolint:containedctx // it ends those who wait in Line, which has none
 	timestamps bool
+	buffers    *sync.Pool // of *[]byte, for large frames; all sockets share it
 
 	mu       sync.Mutex
 	ready    [][]byte // frames, the oldest first
@@ -33,13 +35,12 @@ type logQueue struct {
 	dropping bool
 	skipped  int
 	ended    bool
-	spare    [][]byte
 	more     chan struct{} // something has come for the sender
 	room     chan struct{} // something has been sent
 }
 
-func newLogQueue(ctx context.Context, timestamps bool) *logQueue {
-	return &logQueue{ctx: ctx, timestamps: timestamps, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+func newLogQueue(ctx context.Context, timestamps bool, buffers *sync.Pool) *logQueue {
+	return &logQueue{ctx: ctx, timestamps: timestamps, buffers: buffers, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
 // Live implements containerlog.Sink.
@@ -73,11 +74,12 @@ func (q *logQueue) Line(l containerlog.Line) error {
 	}
 	before := len(q.open)
 	if before == 0 {
-		q.open, q.begun = append(q.buffer(), '['), time.Now()
+		q.open, q.begun = append(make([]byte, 0, smallFrame), '['), time.Now()
 		wake(q.more)
 	} else {
 		q.open = append(q.open, ',')
 	}
+	q.enlarge(len(l.Text))
 	q.open = appendLine(q.open, l, q.timestamps)
 	q.size += len(q.open) - before
 	if len(q.open) >= frameBytes {
@@ -177,22 +179,24 @@ func (q *logQueue) take() (frame []byte, ended bool, in time.Duration) {
 	return frame, false, 0
 }
 
-// recycle takes a frame back that has been sent.
-func (q *logQueue) recycle(frame []byte) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if cap(frame) >= frameBytes && cap(frame) <= spareBytes && len(q.spare) < 4 {
-		q.spare = append(q.spare, frame[:0])
+// enlarge moves a frame that outgrows a small one to a large buffer at once:
+// to grow bit by bit would copy it several times.
+func (q *logQueue) enlarge(by int) {
+	if len(q.open)+by+smallFrame/8 <= cap(q.open) || cap(q.open) >= frameBytes {
+		return
 	}
+	large, ok := q.buffers.Get().(*[]byte)
+	if !ok {
+		large = new(make([]byte, 0, frameBytes+smallFrame))
+	}
+	q.open = append((*large)[:0], q.open...)
 }
 
-func (q *logQueue) buffer() []byte {
-	if n := len(q.spare); n > 0 {
-		b := q.spare[n-1]
-		q.spare = q.spare[:n-1]
-		return b
+// recycle takes a frame back that has been sent.
+func (q *logQueue) recycle(frame []byte) {
+	if cap(frame) >= frameBytes && cap(frame) <= spareBytes {
+		q.buffers.Put(&frame)
 	}
-	return make([]byte, 0, 4<<10)
 }
 
 func wake(c chan struct{}) {

@@ -87,7 +87,7 @@ func onlyQueries(r *http.Request, known ...string) error {
 func (s *server) showLogs(query logQuery, read func(context.Context, containerlog.Sink) error) stream {
 	return func(ctx context.Context, out *socket) error {
 		reading, stop := context.WithCancel(ctx)
-		queue := newLogQueue(reading, query.timestamps)
+		queue := newLogQueue(reading, query.timestamps, &s.frames)
 		var beside sync.WaitGroup
 		defer beside.Wait()
 		defer stop()

@@ -73,7 +73,7 @@ func (f *follower) run(ctx context.Context, asked bool) error {
 	pause := firstPause
 	for {
 		began := time.Now()
-		err := f.stream(ctx, asked)
+		err := f.stream(ctx, asked, true)
 		asked = false
 		switch {
 		case ctx.Err() != nil:
@@ -97,11 +97,12 @@ func (f *follower) run(ctx context.Context, asked bool) error {
 	}
 }
 
-// stream reads the log of f.id from where it was left, until it ends.
-func (f *follower) stream(ctx context.Context, asked bool) error {
+// stream reads the log of f.id from where it was left, until it ends; with
+// follow, until the container does.
+func (f *follower) stream(ctx context.Context, asked, follow bool) error {
 	for _, tail := range []int{fewMessages, manyMessages, All} {
 		pos := f.at[f.id]
-		o := dockercli.LogOptions{Tail: tail, Follow: true, After: pos, Reach: tail != All}
+		o := dockercli.LogOptions{Tail: tail, Follow: follow, After: pos, Reach: tail != All}
 		if pos.At.IsZero() {
 			o.Tail, o.Reach = All, false
 		} else if tail == All {
@@ -149,7 +150,9 @@ func (f *follower) begun(stream *dockercli.LogStream, asked bool) error {
 }
 
 func (f *follower) say(n Notice) error {
-	f.failed = f.note(n)
+	if f.failed == nil {
+		f.failed = f.note(n)
+	}
 	return f.failed
 }
 
@@ -204,6 +207,9 @@ func (f *follower) successor(ctx context.Context, pause time.Duration) (bool, er
 				return false, nil
 			}
 		case next.ID != f.id && runs(next):
+			if !f.stopped {
+				f.rest(ctx)
+			}
 			f.id, f.since, f.stopped = next.ID, time.Time{}, false
 			return true, f.say(Notice{Type: Replaced, ID: next.ID})
 		case next.ID == f.id:
@@ -233,11 +239,22 @@ func (f *follower) again(ctx context.Context, pause time.Duration) (bool, error)
 		return true, nil
 	case !state.Running && !f.stopped:
 		f.stopped = true
+		f.rest(ctx)
 		return false, f.say(Notice{Type: Stopped, ID: f.id})
 	case !state.Running:
 		return false, nil
 	}
 	return true, wait(ctx, nil, pause) // the stream alone has ended
+}
+
+// rest reads what is left of the log of a container that has ended: an engine
+// under load may end a stream before it has given the last lines.
+func (f *follower) rest(ctx context.Context) {
+	since := f.since
+	if err := f.stream(ctx, true, false); err != nil {
+		f.s.log.Debug("the end of a log could not be read again", logging.Container(f.id), zap.Error(err))
+	}
+	f.since = since // if it runs again by now, that is still to be said
 }
 
 // pick finds who is to be followed; none has no id.

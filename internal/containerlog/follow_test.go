@@ -46,6 +46,37 @@ func TestAFollowedContainerThatRestartsLosesAndRepeatsNoLine(t *testing.T) {
 	}
 }
 
+// hasty is an engine that ends what is followed too early: it gives only what
+// was written until then.
+type hasty struct {
+	*dockercli.Client
+
+	then time.Time
+}
+
+func (h hasty) LogStream(ctx context.Context, id string, o dockercli.LogOptions) (*dockercli.LogStream, error) {
+	if o.Follow {
+		o.Until = h.then
+	}
+	return h.Client.LogStream(ctx, id, o)
+}
+
+func TestTheLastLinesComeAlsoIfTheEngineEndsTheStreamBefore(t *testing.T) {
+	w := newWorld(t, testbed.AnyEngine)
+	logs := containerlog.New(hasty{w.engine, time.Now()}, nil)
+	c := w.start("app", `until [ -e /go ]; do busybox usleep 20000; done; i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo "line $i"; done`)
+	k := w.listen(func(ctx context.Context, to containerlog.Sink) error {
+		return logs.Container(ctx, c.ID, c.Name, containerlog.Request{Tail: 0, Follow: true}, to)
+	})
+	w.hears(k, "<history")
+	_ = testbed.Must(w.engine.Exec(t.Context(), c.ID, dockercli.ExecOptions{Cmd: []string{"touch", "/go"}}))(t)
+	w.hears(k, "<stopped>")
+	w.same(k.lines(), w.written(c.ID))
+	if notices := k.notices(); notices != "<history 0/0 true> <stopped>" {
+		t.Error(notices)
+	}
+}
+
 func TestAContainerThatKeepsEndingIsFollowedThroughItsPolicy(t *testing.T) {
 	w := newWorld(t, testbed.AnyEngine)
 	c := w.start("crashing", `busybox seq 200; echo end >&2; exit 1`, always)

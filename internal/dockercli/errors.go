@@ -51,7 +51,7 @@ func (c *Client) wrap(doing string, err error) error {
 	case errdefs.IsConflict(err), isPortTaken(err):
 		return fmt.Errorf("%s: %w: %w", doing, ErrConflict, err)
 	case errdefs.IsInvalidArgument(err):
-		return fmt.Errorf("%s: %w: %w", doing, ErrRefused, err)
+		return fmt.Errorf("%s: %w", doing, refused{err})
 	case client.IsErrConnectionFailed(err), isTransport(err):
 		return fmt.Errorf("%s: %w at %s: %s; see that it runs and that this user may open it, or name another with docker.host (DOCKER_HOST)",
 			doing, ErrUnavailable, c.host, reason(err))
@@ -75,6 +75,11 @@ func (s said) Error() string {
 	}
 	return strings.TrimSuffix(text, ": unknown")
 }
+
+// refused is ErrRefused with the engine's words alone: they say what is wrong.
+type refused struct{ error }
+
+func (r refused) Unwrap() []error { return []error{ErrRefused, r.error} }
 
 // The engine says these with status 500; only the words tell them apart.
 

@@ -156,7 +156,11 @@ func (s *LogStream) Read(ctx context.Context, on func(Line) error) error {
 	s.on = on
 	s.timer = time.AfterFunc(flushPartial, s.flushQuiet)
 	s.mu.Unlock()
-	r := bufio.NewReaderSize(s.body, 64<<10)
+	body := io.Reader(s.body)
+	if s.o.Follow {
+		body = &unhurried{Reader: body}
+	}
+	r := bufio.NewReaderSize(body, 64<<10)
 	var err error
 	if s.tty {
 		err = s.readRaw(r)
@@ -179,6 +183,30 @@ func (s *LogStream) Read(ctx context.Context, on func(Line) error) error {
 		return ctx.Err()
 	}
 	return s.c.wrap(s.doing, err)
+}
+
+// followPause is how long one who has read all that there is waits for more:
+// the engine sends each message by itself, and to wake up for each costs more
+// than to read it. A Unix socket has room for some 200 of them meanwhile.
+const followPause = 2 * time.Millisecond
+
+// shortRead is how much is taken for all that there was.
+const shortRead = 2 << 10
+
+// unhurried is a reader that pauses after it has read all that there was.
+type unhurried struct {
+	io.Reader
+
+	short bool
+}
+
+func (u *unhurried) Read(p []byte) (int, error) {
+	if u.short {
+		time.Sleep(followPause)
+	}
+	n, err := u.Reader.Read(p)
+	u.short = n < shortRead
+	return n, err
 }
 
 // Position is after the last line that was given. It is for the time after Read.

@@ -61,9 +61,16 @@ func (s *screen) text() string {
 // types sends input, and waits until something new is shown.
 func (s *screen) types(input, want string) {
 	s.Helper()
+	s.typesInPieces([]string{input}, want)
+}
+
+func (s *screen) typesInPieces(input []string, want string) {
+	s.Helper()
 	before := len(s.text())
-	if _, err := io.WriteString(s.Terminal, input); err != nil {
-		s.Fatal(err)
+	for _, piece := range input {
+		if _, err := io.WriteString(s.Terminal, piece); err != nil {
+			s.Fatal(err)
+		}
 	}
 	testbed.Eventually(s, 20*time.Second, func() error {
 		if text := s.text()[before:]; !strings.Contains(text, want) {
@@ -128,12 +135,7 @@ func TestATerminalIsOne(t *testing.T) {
 	w.must(s.Resize(t.Context(), 132, 43))
 	s.types("/bin/busybox stty size\n", "43 132\r\n")
 	s.types("echo 'grüße 😀 漢字'\n", "\r\ngrüße 😀 漢字\r\n")
-	for _, b := range []byte("echo ü\n") { // a character may come in pieces
-		if _, err := s.Write([]byte{b}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.types("", "\r\nü\r\n")
+	s.typesInPieces([]string{"echo \xc3", "\xbc", "\n"}, "\r\nü\r\n") // half a character at a time
 	s.types("sleep 2100; echo code $?\n", "")
 	testbed.Eventually(t, 20*time.Second, func() error {
 		if !slices.Contains(w.processes(id), "sleep 2100") {
