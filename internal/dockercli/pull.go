@@ -78,7 +78,7 @@ func (c *Client) pull(ctx context.Context, ref string, o client.ImagePullOptions
 	doing := "pull " + ref
 	stream, err := c.sdk().ImagePull(ctx, ref, o)
 	if err != nil {
-		if kind := pullError(err.Error()); kind != nil && ctx.Err() == nil && !client.IsErrConnectionFailed(err) {
+		if kind := pullError(err.Error()); kind != nil && ctx.Err() == nil && !isOurs(err) {
 			return "", fmt.Errorf("%s: %w: %w", doing, kind, err)
 		}
 		return "", c.wrap(doing, err)
@@ -112,6 +112,13 @@ func (c *Client) pull(ctx context.Context, ref string, o client.ImagePullOptions
 	}
 	p.done()
 	return digest, nil
+}
+
+// isOurs reports whether it is our own connection, to the engine, that failed,
+// and not the engine's to a registry: the words can be the same.
+func isOurs(err error) bool {
+	var own interface{ Timeout() bool }
+	return client.IsErrConnectionFailed(err) || errors.As(err, &own)
 }
 
 func (c *Client) brokenOff(doing string, err error) error {

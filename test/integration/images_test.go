@@ -139,7 +139,9 @@ func TestAPruneRemovesWhatItsPreviewSaysAndKeepsWhatIsNeeded(t *testing.T) {
 	if p := preview(`{"dryRun":true,"all":true,"olderThan":"101d"}`); len(p.Images) > 0 {
 		t.Errorf("older than they are: %+v", p)
 	}
-	if p := preview(`{"dryRun":true,"all":true,"olderThan":"2376h"}`); !slices.Contains(ids(p.Images), litter) || slices.Contains(ids(p.Images), unused) {
+	// The containerd store knows when it was pulled, and goes by that.
+	old := h.bed.Engine().Choice() != testbed.Newest
+	if p := preview(`{"dryRun":true,"all":true,"olderThan":"2376h"}`); slices.Contains(ids(p.Images), litter) != old || slices.Contains(ids(p.Images), unused) {
 		t.Errorf("made 100 days ago, and one of them named a moment ago: %+v", p)
 	}
 	would := preview(`{"dryRun":true}`)
