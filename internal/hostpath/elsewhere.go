@@ -101,7 +101,7 @@ func (d Doctor) foreign(ctx context.Context, f Finding, s Source, h hop, w walk)
 	case !there.Exists && has:
 		return d.wouldBeEmpty(f, root, s)
 	case !there.Exists:
-		return missing(f, s, walk{})
+		return missing(f, s, walk{dangling: w.dangling})
 	case has && root != "":
 		f.State, f.Refuse, f.Code = Elsewhere, true, CodeElsewhere
 		f.Message = fmt.Sprintf("The engine would mount its host's own %s, which isn't the one that Watch Docker sees and shows.", f.Path)

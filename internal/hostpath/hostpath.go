@@ -207,13 +207,15 @@ func (d Doctor) read(f Finding, s Source, w walk) Finding {
 // missing is for what is the same here and there, and isn't there.
 func missing(f Finding, s Source, w walk) Finding {
 	f.State, f.Ours = Missing, ""
-	if s.CreateHostPath && !isBelowFile(w.err) && s.Kind != KindConfig && s.Kind != KindSecret {
+	if s.CreateHostPath && !w.dangling && !isBelowFile(w.err) && s.Kind != KindConfig && s.Kind != KindSecret {
 		f.Code = CodeCreated
 		f.Message = f.Path + " isn't there: the engine will create an empty folder."
 		return f
 	}
 	f.Refuse, f.Code = true, CodeMissing
 	switch {
+	case w.dangling:
+		f.Message = fmt.Sprintf("%s is a link, or leads through one, to what isn't there (%s): the engine can't mount it.", f.Path, f.Host)
 	case w.err == nil:
 		f.Message = f.Path + " isn't there on the engine's host, and the engine doesn't create it."
 	case isBelowFile(w.err):

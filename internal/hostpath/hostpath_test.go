@@ -90,14 +90,16 @@ func judge(t *testing.T, d hostpath.Doctor, cases []judgement) {
 }
 
 func TestWithoutContainersAllPathsAreTheSame(t *testing.T) {
-	d := hostpath.Doctor{Local: true, Files: files("/srv/app/data/", "/srv/app/conf", "/srv/app/link>/gone", "/srv/app/a>b", "/srv/app/b>a")}
+	d := hostpath.Doctor{Local: true, Files: files("/srv/app/data/", "/srv/app/conf", "/srv/app/link>/gone", "/srv/app/good>data", "/srv/app/a>b", "/srv/app/b>a")}
 	judge(t, d, []judgement{
 		{"folder", made("/srv/app/data"), verdict{State: hostpath.Same, Host: "/srv/app/data", Ours: "/srv/app/data"}, ""},
 		{"file", made("/srv/app/conf"), verdict{State: hostpath.Same, Host: "/srv/app/conf", Ours: "/srv/app/conf", File: true}, ""},
 		{"not there", made("/srv/app/new"), verdict{State: hostpath.Missing, Code: "path_created", Host: "/srv/app/new"}, "will create an empty folder"},
 		{"not there and not made", mustBe("/srv/app/new", hostpath.KindBind), verdict{State: hostpath.Missing, Refuse: true, Code: "path_missing", Host: "/srv/app/new"}, "Create it"},
 		{"a config that isn't there", hostpath.Source{Path: "/srv/app/c", Kind: hostpath.KindConfig, CreateHostPath: true}, verdict{State: hostpath.Missing, Refuse: true, Code: "path_missing", Host: "/srv/app/c"}, "/srv/app/c"},
-		{"a link into nothing", made("/srv/app/link"), verdict{State: hostpath.Missing, Code: "path_created", Host: "/gone"}, ""},
+		{"a link into nothing", made("/srv/app/link"), verdict{State: hostpath.Missing, Refuse: true, Code: "path_missing", Host: "/gone"}, "is a link"},
+		{"below a link into nothing", made("/srv/app/link/in"), verdict{State: hostpath.Missing, Refuse: true, Code: "path_missing", Host: "/gone/in"}, "is a link"},
+		{"not there, below a link", made("/srv/app/good/in"), verdict{State: hostpath.Missing, Code: "path_created", Host: "/srv/app/data/in"}, ""},
 		{"links that go round", made("/srv/app/a"), verdict{State: hostpath.Missing, Refuse: true, Code: "path_missing"}, "lead to one another"},
 		{"no absolute path", made("data"), verdict{State: hostpath.Missing, Refuse: true, Code: "path_missing"}, "absolute"},
 		{"nonsense", made("/srv/\xff"), verdict{State: hostpath.Missing, Refuse: true, Code: "path_missing"}, "absolute"},
@@ -159,7 +161,7 @@ func TestLinksAreFollowedAsTheEngineWould(t *testing.T) {
 		{"into a mount at another place", made("/srv/good/out"), verdict{State: hostpath.Elsewhere, Refuse: true, Code: "path_elsewhere", Host: "/mnt/disk/films"}, "leads to /media/films"},
 		{"to a path of the host", made("/srv/good/host"), verdict{State: hostpath.Same, Host: "/mnt/disk/films", Ours: "/media/films"}, ""},
 		{"to what we don't see", made("/srv/good/dangling"), verdict{State: hostpath.Unseen, Code: "path_unseen", Host: "/opt/big"}, ""},
-		{"to nothing", made("/srv/good/void"), verdict{State: hostpath.Missing, Code: "path_created", Host: "/nowhere"}, ""},
+		{"to nothing", made("/srv/good/void"), verdict{State: hostpath.Missing, Refuse: true, Code: "path_missing", Host: "/nowhere"}, "is a link"},
 	})
 }
 

@@ -29,6 +29,9 @@ type walk struct {
 	hops []hop // the last one is the end
 	info fs.FileInfo
 	err  error // that it isn't there is fs.ErrNotExist
+	// dangling: what isn't there is what a link names. The engine creates no
+	// folder for such a path, and doesn't start the container.
+	dangling bool
 }
 
 func (w walk) end() string   { return w.hops[len(w.hops)-1].at }
@@ -39,7 +42,7 @@ func (w walk) missing() bool { return errors.Is(w.err, fs.ErrNotExist) }
 // have it.
 func follow(files fs.ReadLinkFS, name string) walk {
 	var w walk
-	at, todo, links := "/", split(name), 0
+	at, todo, links, after := "/", split(name), 0, 0
 	for len(todo) > 0 {
 		next, rest := path.Join(at, todo[0]), todo[1:]
 		info, err := files.Lstat(inside(next))
@@ -48,7 +51,7 @@ func follow(files fs.ReadLinkFS, name string) walk {
 		}
 		if err != nil {
 			w.hops = append(w.hops, hop{at: path.Join(append([]string{next}, rest...)...)})
-			w.err = err
+			w.err, w.dangling = err, links > 0 && len(rest) >= after
 			return w
 		}
 		if info.Mode()&fs.ModeSymlink == 0 {
@@ -67,6 +70,7 @@ func follow(files fs.ReadLinkFS, name string) walk {
 		if path.IsAbs(target) {
 			at = "/"
 		}
+		after = len(rest)
 		todo, w.info = slices.Concat(split(target), rest), nil
 	}
 	w.hops = append(w.hops, hop{at: at})
