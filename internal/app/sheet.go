@@ -27,6 +27,9 @@ type sheet struct{ b strings.Builder }
 func renderPreview(p preview.Preview) string {
 	s := &sheet{}
 	fmt.Fprintln(&s.b, clip(safe(p.Name+": "+shorten(p.Image)), sheetWidth))
+	if p.ToImage != "" && p.ToImage != p.Image {
+		s.line("goes on with", shorten(p.ToImage))
+	}
 	s.releases(p)
 	if p.Error != nil {
 		s.say("not known", p.Error.Message)

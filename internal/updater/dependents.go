@@ -282,7 +282,25 @@ func (u *Updater) Order(ctx context.Context, requests []Request) ([]Request, err
 		}
 		sorted = append(sorted, r)
 	}
+	chainReplicas(sorted, func(r Request) bool { return r.target() != r.Image }) // they share a file
 	return sorted, nil
+}
+
+// chainReplicas has the replicas of a Compose service wait for each other, and
+// need each other's success.
+func chainReplicas(sorted []Request, which func(Request) bool) {
+	last := map[[2]string]string{} // by project and service
+	for i := range sorted {
+		r := &sorted[i]
+		key := [2]string{r.Project, r.Service}
+		if r.Service == "" || !which(*r) {
+			continue
+		}
+		if before := last[key]; before != "" && !slices.Contains(r.needs, before) {
+			r.after, r.needs = append(r.after, before), append(r.needs, before)
+		}
+		last[key] = r.Name
+	}
 }
 
 // OrderStrictly is Order for a Compose project: a container whose update is
@@ -293,14 +311,9 @@ func (u *Updater) OrderStrictly(ctx context.Context, requests []Request) ([]Requ
 	if err != nil {
 		return nil, err
 	}
-	replicas := map[string]string{} // by service: the one before
+	chainReplicas(sorted, func(Request) bool { return true })
 	for i := range sorted {
-		r := &sorted[i]
-		if before := replicas[r.Service]; r.Service != "" && before != "" {
-			r.after = append(r.after, before)
-		}
-		replicas[r.Service] = r.Name
-		r.needs = r.after
+		sorted[i].needs = sorted[i].after
 	}
 	return sorted, nil
 }
