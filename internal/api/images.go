@@ -12,6 +12,7 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/image"
 	"github.com/watch-docker/watch-docker/internal/resource"
+	"github.com/watch-docker/watch-docker/internal/secrets"
 	"github.com/watch-docker/watch-docker/internal/store"
 )
 
@@ -173,7 +174,7 @@ func maskAssignments(text string) string {
 		}
 		return found
 	})
-	return secretValue.ReplaceAllString(text, mask)
+	return secrets.Replace(text, mask)
 }
 
 func maskOptions(options map[string]string) map[string]string {

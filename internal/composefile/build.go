@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -37,8 +38,7 @@ func plainKey(name string) *yaml.Node {
 	return n
 }
 
-// encode gives nil for what is empty. A $ is doubled; text of reference type
-// is a variable and stays.
+// encode gives nil for what is empty. A $ is doubled; a variable stays one.
 func encode(value any) *yaml.Node {
 	switch v := value.(type) {
 	case nil:
@@ -50,26 +50,13 @@ func encode(value any) *yaml.Node {
 		return text(v)
 	case variable:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: string(v)}
-	case bool:
-		if !v {
-			return nil
-		}
-	case int64:
-		if v == 0 {
-			return nil
-		}
+	case none:
+		return &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 	case *bool:
 		if v == nil {
 			return nil
 		}
-		value = *v
-	case []string:
-		if len(v) == 0 {
-			return nil
-		}
-		return encodeList(v)
-	case none:
-		return &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		return boolean(*v)
 	case map[string]string:
 		return encodeMap(v)
 	case object:
@@ -77,23 +64,25 @@ func encode(value any) *yaml.Node {
 			return nil
 		}
 		return v.n
+	case []string:
+		return encodeList(v, func(s string) *yaml.Node { return text(s) })
 	case []object:
-		return encodeObjects(v)
+		return encodeList(v, func(o object) *yaml.Node { return o.n })
 	case []any:
-		n := &yaml.Node{Kind: yaml.SequenceNode}
-		for _, item := range v {
-			n.Content = append(n.Content, orEmpty(encode(item)))
-		}
-		if len(n.Content) == 0 {
-			return nil
-		}
-		return n
+		return encodeList(v, func(item any) *yaml.Node { return orEmpty(encode(item)) })
+	}
+	if value == false || value == int64(0) {
+		return nil
 	}
 	var n yaml.Node
 	if n.Encode(value) != nil {
 		return nil
 	}
 	return &n
+}
+
+func boolean(b bool) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(b)}
 }
 
 func orEmpty(n *yaml.Node) *yaml.Node {
@@ -103,10 +92,13 @@ func orEmpty(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-func encodeList(list []string) *yaml.Node {
+func encodeList[T any](list []T, each func(T) *yaml.Node) *yaml.Node {
+	if len(list) == 0 {
+		return nil
+	}
 	n := &yaml.Node{Kind: yaml.SequenceNode}
-	for _, s := range list {
-		n.Content = append(n.Content, text(s))
+	for _, item := range list {
+		n.Content = append(n.Content, each(item))
 	}
 	return n
 }
@@ -118,17 +110,6 @@ func encodeMap(m map[string]string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		n.Content = append(n.Content, plainKey(name), text(m[name]))
-	}
-	return n
-}
-
-func encodeObjects(list []object) *yaml.Node {
-	if len(list) == 0 {
-		return nil
-	}
-	n := &yaml.Node{Kind: yaml.SequenceNode}
-	for _, o := range list {
-		n.Content = append(n.Content, o.n)
 	}
 	return n
 }

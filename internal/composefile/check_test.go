@@ -406,6 +406,44 @@ func TestNoCopyStays(t *testing.T) {
 	}
 }
 
+func TestEachPathHasItsWordsAndItsPlace(t *testing.T) {
+	root := folder(t, map[string]string{
+		"app/compose.yaml": `include: [sub/more.yaml]
+services:
+  web:
+    build: {context: ., dockerfile: D}
+    env_file: e
+    secrets: [s]
+    volumes:
+      - ${F}/x:/x:ro
+      - {type: bind, source: /y, target: /y, bind: {create_host_path: false}}
+      - ~/z:/z
+secrets: {s: {file: ./s.txt}}
+volumes: {v: {driver: local, driver_opts: {type: none, o: bind, device: ./v}}}
+`, "app/e": "", "app/.env": "F=./f\n", "app/sub/more.yaml": "services: {more: {extends: {file: b.yaml, service: b}}}\n",
+		"app/sub/b.yaml": "services:\n  b: {image: b, volumes: ['./b:/b']}\n",
+	})
+	r, err := composefile.Check(t.Context(), composefile.Source{Root: root, Dir: root + "/app", Name: "app"})
+	if err != nil || len(r.Problems) > 0 {
+		t.Fatal(err, r.Problems)
+	}
+	var got []string
+	for _, p := range r.Binds {
+		got = append(got, fmt.Sprintf("%s %s %s %s %s %s:%d", p.Reader, p.Kind, p.Service, p.Written, strings.TrimPrefix(p.Source, root), p.File, p.Line))
+	}
+	want := []string{
+		"cli include  sub/more.yaml /app/sub/more.yaml compose.yaml:1", "cli extends more b.yaml /app/sub/b.yaml sub/more.yaml:1",
+		"engine bind more ./b:/b /app/sub/b sub/b.yaml:2", "engine bind web ${F}/x:/x:ro /app/f/x compose.yaml:8", "engine bind web /y /y compose.yaml:9",
+		"engine bind web ~/z:/z ~/z compose.yaml:10", "cli env_file web e /app/e compose.yaml:5", "cli build web . /app compose.yaml:4",
+		"cli dockerfile web /app/D", "engine secret web ./s.txt /app/s.txt compose.yaml:11", "engine volume  ./v /app/v compose.yaml:12",
+	}
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || !strings.HasPrefix(strings.ReplaceAll(got[i], root, ""), want[i]) {
+			t.Errorf("%d: %q", i, got[min(i, len(got)-1)])
+		}
+	}
+}
+
 func TestRisksAreNotedWithTheirPlace(t *testing.T) {
 	r := check(t, map[string]string{"app/compose.yaml": `version: "3"
 services:

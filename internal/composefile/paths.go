@@ -180,24 +180,8 @@ func (c *checker) servicePaths(service types.ServiceConfig, s *stage) {
 	for _, f := range service.LabelFiles {
 		cli(KindLabelFile, f)
 	}
-	if b := service.Build; b != nil {
-		for _, context := range append(slices.Sorted(maps.Values(b.AdditionalContexts)), b.Context) {
-			if filepath.IsAbs(context) {
-				cli(KindBuild, context)
-			}
-		}
-		if b.Dockerfile != "" && b.DockerfileInline == "" && filepath.IsAbs(b.Context) {
-			file := b.Dockerfile
-			if !filepath.IsAbs(file) {
-				file = filepath.Join(b.Context, file)
-			}
-			cli(KindDockerfile, file)
-		}
-		for _, key := range b.SSH {
-			if key.Path != "" {
-				cli(KindSSH, key.Path)
-			}
-		}
+	if service.Build != nil {
+		buildPaths(service.Build, cli)
 	}
 	if service.Develop != nil {
 		for _, w := range service.Develop.Watch {
@@ -206,6 +190,27 @@ func (c *checker) servicePaths(service types.ServiceConfig, s *stage) {
 	}
 	if spec := service.CredentialSpec; spec != nil && spec.File != "" {
 		cli(KindCredential, filepath.Join(s.on(c.src.Dir), spec.File))
+	}
+}
+
+// buildPaths are those of a build that are on this machine.
+func buildPaths(b *types.BuildConfig, add func(kind, source string)) {
+	for _, context := range append(slices.Sorted(maps.Values(b.AdditionalContexts)), b.Context) {
+		if filepath.IsAbs(context) {
+			add(KindBuild, context)
+		}
+	}
+	if b.Dockerfile != "" && b.DockerfileInline == "" && filepath.IsAbs(b.Context) {
+		file := b.Dockerfile
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(b.Context, file)
+		}
+		add(KindDockerfile, file)
+	}
+	for _, key := range b.SSH {
+		if key.Path != "" {
+			add(KindSSH, key.Path)
+		}
 	}
 }
 

@@ -39,6 +39,9 @@ func Find(text string) int {
 	return at[0]
 }
 
+// Replace puts something in place of each such value in a text.
+func Replace(text, with string) string { return secretValue.ReplaceAllString(text, with) }
+
 // Name guesses it from the name alone.
 func Name(name string) bool {
 	name = strings.ToLower(name)

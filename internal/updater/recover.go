@@ -67,7 +67,7 @@ func (u *Updater) underWay(id string) bool {
 	u.mu.Lock()
 	j := u.jobs[id]
 	u.mu.Unlock()
-	return j != nil || u.elsewhere != nil && u.elsewhere(id)
+	return j != nil || u.others != nil && u.others(id)
 }
 
 // gaveUp records an operation of another kind as interrupted, which nobody

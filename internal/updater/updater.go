@@ -131,7 +131,7 @@ type Updater struct {
 	wake        chan struct{}
 
 	changedOperation func(operationID string)      // nil: see Dependencies.Changed
-	elsewhere        func(operationID string) bool // nil: see Dependencies.Elsewhere
+	others           func(operationID string) bool // nil: see Dependencies.Elsewhere
 
 	mu       sync.Mutex // guards what follows
 	settings Settings
@@ -154,7 +154,7 @@ func New(d Dependencies) *Updater {
 		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, self: d.Self, guest: d.Guest, compose: d.Compose, files: d.Files,
 		log:  d.Logger.With(logging.Component("updater")),
 		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
-		unsaved: map[string]store.Operation{}, changed: make(chan struct{}), changedOperation: d.Changed, elsewhere: d.Elsewhere,
+		unsaved: map[string]store.Operation{}, changed: make(chan struct{}), changedOperation: d.Changed, others: d.Elsewhere,
 	}
 }
 
