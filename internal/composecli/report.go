@@ -23,12 +23,27 @@ type report struct {
 	message  []string // what Compose says is wrong
 	failures []Event
 	last     []string
+	aloud    bool   // it is standard error that is heard
+	lament   string // the last line there
 }
 
-// heard takes a line.
+// heard takes a line of standard output.
 func (r *report) heard(raw []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.aloud = false
+	r.take(raw)
+}
+
+// lamented takes a line of standard error.
+func (r *report) lamented(raw []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.aloud = true
+	r.take(raw)
+}
+
+func (r *report) take(raw []byte) {
 	text := clean(raw)
 	record, ok := read(text)
 	switch {
@@ -71,7 +86,11 @@ func (r *report) say(line string) {
 }
 
 func (r *report) keep(line string) {
-	r.last = append(r.last, cut(line, keptWidth))
+	line = cut(line, keptWidth)
+	if r.aloud {
+		r.lament = line
+	}
+	r.last = append(r.last, line)
 	if len(r.last) > keptLines {
 		r.last = r.last[1:]
 	}
@@ -87,8 +106,8 @@ func (r *report) failed(code int) *FailedError {
 			e.Message = f.ID + ": " + e.Message
 		}
 	}
-	if e.Message == "" && len(r.last) > 0 { // docker itself, or a Compose that fell over
-		e.Message = r.last[len(r.last)-1]
+	if e.Message == "" { // docker itself, or a Compose that fell over
+		e.Message = r.lament
 	}
 	e.Message = cut(e.Message, maxMessage)
 	return e

@@ -46,7 +46,7 @@ func (c *CLI) run(ctx context.Context, t *tool, k command, r *report) (err error
 	if ctx.Err() != nil {
 		return stopped(ctx, k)
 	}
-	outs := []*splitter{{heard: r.heard}, {heard: r.heard}}
+	outs := []*splitter{{heard: r.heard}, {heard: r.lamented}}
 	cmd := c.build(t, k, folder)
 	cmd.Stdout, cmd.Stderr = outs[0], outs[1]
 	if k.stdout != nil {
