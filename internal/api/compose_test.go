@@ -32,12 +32,12 @@ func (f fakeCompose) Available(context.Context) compose.Availability {
 }
 
 func (f fakeCompose) List(context.Context) ([]project.Project, error) {
-	return []project.Project{{ID: "web", Name: "web", Files: []string{"compose.yaml"}, Services: []project.Service{}, Warnings: []project.Warning{}}}, f.note("projects")
+	return []project.Project{{ID: "web", Name: "web", Files: []string{"compose.yaml"}, Services: []project.ProjectService{}, Warnings: []project.Warning{}}}, f.note("projects")
 }
 
 func (f fakeCompose) Look(_ context.Context, id string, _ bool) (compose.View, error) {
 	return compose.View{
-		Detail:    project.Detail{Project: project.Project{ID: id, Name: id, Files: []string{}, Services: []project.Service{}, Warnings: []project.Warning{}}, Profiles: []string{}},
+		Detail:    project.Detail{Project: project.Project{ID: id, Name: id, Files: []string{}, Services: []project.ProjectService{}, Warnings: []project.Warning{}}, Profiles: []string{}},
 		Variables: []composefile.Variable{{Name: "DB_PASSWORD", Value: "hush", From: ".env", Uses: []composefile.Place{}}, {Name: "COLOUR", Value: "red", Uses: []composefile.Place{}}},
 	}, f.known(id, "look at %s", id)
 }
@@ -79,7 +79,7 @@ func (f fakeCompose) Convert(_ context.Context, ids []string, reveal bool) (comp
 }
 
 func (f fakeCompose) Create(ctx context.Context, d compose.Draft, actor string) (project.Project, *store.Operation, error) {
-	p := project.Project{ID: d.Name, Name: d.Name, Files: []string{}, Services: []project.Service{}, Warnings: []project.Warning{}}
+	p := project.Project{ID: d.Name, Name: d.Name, Files: []string{}, Services: []project.ProjectService{}, Warnings: []project.Warning{}}
 	if err := f.note("create %s start=%v by %s", d.Name, d.Start, actor); err != nil || !d.Start {
 		return p, nil, err
 	}
@@ -139,10 +139,10 @@ func TestWhatGoesWrongWithProjectsHasItsCode(t *testing.T) {
 		status int
 		code   string
 	}{
-		{&project.Error{Code: project.ErrChanged, Message: "It has changed."}, http.StatusPreconditionFailed, "file_changed"},
+		{&project.Error{Code: project.ErrChanged, Message: "It has changed."}, http.StatusPreconditionFailed, "compose_file_changed"},
 		{&project.Error{Code: project.ErrNoMatch, Message: "Say what."}, http.StatusPreconditionRequired, "precondition_required"},
-		{&project.Error{Code: project.ErrNoSpace, Message: "It is full."}, http.StatusInsufficientStorage, "disk_full"},
-		{&project.Error{Code: project.ErrReadOnly, Message: "It can't be written."}, http.StatusConflict, "file_read_only"},
+		{&project.Error{Code: project.ErrNoSpace, Message: "It is full."}, http.StatusInsufficientStorage, "compose_disk_full"},
+		{&project.Error{Code: project.ErrReadOnly, Message: "It can't be written."}, http.StatusConflict, "compose_file_read_only"},
 		{&compose.InvalidError{Problems: []composefile.Problem{{Message: "It is none."}}}, http.StatusUnprocessableEntity, "compose_invalid"},
 		{&compose.PathsError{Binds: []compose.Bind{{Finding: compose.Finding{Message: "It is elsewhere."}}}}, http.StatusConflict, "compose_paths"},
 		{&compose.OwnError{Project: "web", Service: "watch"}, http.StatusConflict, "own_project"},

@@ -3,9 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+
+	"github.com/sirupsen/logrus"
 
 	"github.com/watch-docker/watch-docker/internal/api"
 	"github.com/watch-docker/watch-docker/internal/compose"
@@ -16,22 +20,27 @@ import (
 	"github.com/watch-docker/watch-docker/internal/hostpath"
 	"github.com/watch-docker/watch-docker/internal/logging"
 	"github.com/watch-docker/watch-docker/internal/project"
+	"github.com/watch-docker/watch-docker/internal/resource"
 	"github.com/watch-docker/watch-docker/internal/runspec"
 	"github.com/watch-docker/watch-docker/internal/scanner"
 )
 
 // composing builds what acts on Compose projects.
 func (s *Server) composing(cfg *config.Config, side ports) error {
-	var err error
+	temp, err := tempFolder(cfg.StatePath)
+	if err != nil {
+		return err
+	}
+	logrus.SetOutput(io.Discard) // compose-go's; what it warns of is in our own words
 	s.projects, err = project.New(project.Dependencies{
-		Roots: cfg.Compose.Path, StateFolder: cfg.StatePath, Engine: s.engine, Store: s.store, Reader: compose.Reader{},
+		Roots: cfg.Compose.Path, StateFolder: cfg.StatePath, Engine: s.engine, Store: s.store, Reader: compose.Reader{Temp: temp}, Resources: projectResources{s.resources},
 		Updates: s.updatable, FromHost: s.hosts.ours, Logger: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	d := compose.Dependencies{
-		Projects: s.projects, Engine: s.engine, Tasks: s.tasks, Doctor: s.hosts.doctor, StateFolder: cfg.StatePath, Home: homeOf(s.environ),
+		Projects: s.projects, Engine: s.engine, Tasks: s.tasks, Doctor: s.hosts.doctor, StateFolder: cfg.StatePath, Home: homeOf(s.environ), Temp: temp,
 		Hold: side.holdAll, Own: s.updater.Own,
 	}
 	if s.command != nil {
@@ -39,6 +48,47 @@ func (s *Server) composing(cfg *config.Config, side ports) error {
 	}
 	s.compose = compose.New(d)
 	return nil
+}
+
+// tempFolder is for what a command needs for a moment: files with secrets in
+// them, of which a process that was killed may have left some.
+func tempFolder(state string) (string, error) {
+	folder := filepath.Join(state, "compose")
+	return folder, errors.Join(os.RemoveAll(folder), os.MkdirAll(folder, 0o700))
+}
+
+// projectResources is project's side of what Compose makes beside containers.
+type projectResources struct{ *resource.Service }
+
+// ProjectResources implements project.Resources.
+func (m projectResources) ProjectResources(ctx context.Context, name string) ([]project.Network, []project.Volume, error) {
+	networks, err := m.Networks(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	volumes, err := m.Volumes(ctx, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	var nets []project.Network
+	for _, n := range networks {
+		if n.Project == name {
+			nets = append(nets, project.Network{Name: n.Name})
+		}
+	}
+	var vols []project.Volume
+	for _, v := range volumes {
+		of := v.Project == name
+		users := []string{}
+		for _, u := range v.Users {
+			users = append(users, u.Name)
+			of = of || v.Anonymous && u.Project == name
+		}
+		if of {
+			vols = append(vols, project.Volume{Name: v.Name, SizeBytes: v.SizeBytes, Users: users})
+		}
+	}
+	return nets, vols, nil
 }
 
 func homeOf(environ []string) string {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/composefile"
+	"github.com/watch-docker/watch-docker/internal/hostpath"
 	"github.com/watch-docker/watch-docker/internal/project"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/task"
@@ -57,7 +57,7 @@ func (s *Service) Act(ctx context.Context, r Request) (store.Operation, error) {
 // still be stopped, started and taken down.
 func (s *Service) target(ctx context.Context, id string, kind composecli.Kind) (project.Target, error) {
 	t, err := s.Projects.Target(ctx, id)
-	if err == nil || t.Name == "" || runsFiles(kind) {
+	if err == nil || t.Name == "" || runsFiles(kind) || errors.Is(err, project.ErrNameTaken) { // then its containers are another's
 		return t, err
 	}
 	if !t.Running {
@@ -104,22 +104,60 @@ func (s *Service) containers(ctx context.Context, id string, services []string) 
 //
 // Errors: *InvalidError, *PathsError.
 func (s *Service) Ready(ctx context.Context, t project.Target, replace map[string][]byte) error {
-	source := sourceOf(t)
+	source := s.source(t)
 	source.Replace = replace
 	report, err := composefile.Check(ctx, source)
 	if err != nil {
 		return err
 	}
-	if len(report.Problems) > 0 {
-		return &InvalidError{Project: t.ID, Problems: report.Problems}
+	if problems := slices.Concat(report.Problems, ofOurEnvironment(report.Variables)); len(problems) > 0 {
+		return &InvalidError{Project: t.ID, Problems: problems}
 	}
-	binds, err := s.judge(ctx, report.Binds, true)
+	binds, err := s.judge(ctx, report, true)
 	if err != nil {
 		return err
 	}
 	refused := slices.DeleteFunc(binds, func(b Bind) bool { return !b.Finding.Refuse })
 	if len(refused) > 0 {
 		return &PathsError{Project: t.ID, Binds: refused}
+	}
+	return s.confirm(ctx, t, binds)
+}
+
+// ofOurEnvironment are variables that a project doesn't set, and that the
+// command line would take from its own environment.
+func ofOurEnvironment(all []composefile.Variable) (problems []composefile.Problem) {
+	for _, v := range all {
+		if (v.Name == "HOME" || v.Name == "PATH") && v.From == composefile.FromUnset {
+			p := composefile.Problem{Code: "own_variable", Message: v.Name + " would be Watch Docker's own, not yours: write the value, or set it in .env."}
+			if len(v.Uses) > 0 {
+				p.Place = v.Uses[0]
+			}
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+// confirm is an error if the engine's host has another folder than we see
+// where the project is, and is to mount something of it. That it can't be told
+// is none: each path has been judged.
+func (s *Service) confirm(ctx context.Context, t project.Target, binds []Bind) error {
+	for _, b := range binds {
+		if b.Reader == composefile.ReaderCLI || b.Finding.State != hostpath.Same || !hostpath.Within(b.Source, t.Dir) {
+			continue
+		}
+		doctor, err := s.Doctor(ctx, true)
+		if err != nil {
+			return err
+		}
+		if same, err := doctor.Confirm(ctx, t.Dir); err == nil && !same {
+			b.Finding.Refuse, b.Finding.Code = true, hostpath.CodeElsewhere
+			b.Finding.Message = "The engine's host has another folder at " + t.Dir + " than Watch Docker sees there, or none."
+			b.Finding.Suggestion = "Run Watch Docker where the engine's files are."
+			return &PathsError{Project: t.ID, Binds: []Bind{b}}
+		}
+		return nil
 	}
 	return nil
 }
@@ -153,14 +191,7 @@ func (s *Service) command(ctx context.Context, r *task.Report, p composecli.Proj
 
 // commandProject is a project for the command line.
 func commandProject(t project.Target) composecli.Project {
-	absolute := func(names []string) []string {
-		out := make([]string, len(names))
-		for i, name := range names {
-			out[i] = filepath.Join(t.Dir, name)
-		}
-		return out
-	}
-	return composecli.Project{Name: t.Name, Dir: t.Dir, Files: absolute(t.Files), EnvFiles: absolute(t.EnvFiles), Profiles: t.Profiles}
+	return composecli.Project{Name: t.Name, Dir: t.Dir, Files: t.Absolute(t.Files), EnvFiles: t.Absolute(t.EnvFiles), Profiles: t.Profiles}
 }
 
 // Codes of operations that fail.

@@ -13,6 +13,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/composefile"
@@ -46,6 +48,7 @@ type Dependencies struct {
 	Doctor      func(ctx context.Context, asks bool) (hostpath.Doctor, error)
 	StateFolder string // our own, which no project may mount
 	Home        string // what ~ is to the command line
+	Temp        string // a folder for copies of files; empty: the system's
 	// Hold keeps updates off containers, and is an error while one is in an
 	// operation.
 	Hold func(containers []string) (release func(), err error)
@@ -53,10 +56,20 @@ type Dependencies struct {
 }
 
 // Service acts on projects. Safe for concurrent use.
-type Service struct{ Dependencies }
+type Service struct {
+	Dependencies
+
+	mu    sync.Mutex
+	asked time.Time // when the command line last said what it is
+	said  composecli.Version
+	wrong error
+}
 
 // New makes a Service.
-func New(d Dependencies) *Service { return &Service{d} }
+func New(d Dependencies) *Service { return &Service{Dependencies: d} }
+
+// versionFor is how long it is believed what the command line says it is.
+const versionFor = 30 * time.Second
 
 // ErrNoCommand says that there is no docker compose here, or one that is too
 // old; the error that wraps it says which.
@@ -119,9 +132,17 @@ func (s *Service) version(ctx context.Context) (composecli.Version, error) {
 	if s.Commands == nil {
 		return composecli.Version{}, fmt.Errorf("%w: there is no docker with a compose plugin and no docker-compose on PATH; install Docker Compose 2.29.1 or newer", ErrNoCommand)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.asked) < versionFor {
+		return s.said, s.wrong
+	}
 	v, err := s.Commands.Version(ctx)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrNoCommand, err)
+	}
+	if ctx.Err() == nil {
+		s.asked, s.said, s.wrong = time.Now(), v, err
 	}
 	return v, err
 }

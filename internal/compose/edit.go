@@ -28,7 +28,7 @@ func (s *Service) Save(ctx context.Context, id, name string, content []byte, ifM
 	if err != nil && t.Dir == "" {
 		return Saved{}, err
 	}
-	source := sourceOf(t)
+	source := s.source(t)
 	source.Replace = map[string][]byte{name: content}
 	report, err := s.acceptable(ctx, source)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Service) acceptable(ctx context.Context, source composefile.Source) (co
 	if err != nil {
 		return report, err
 	}
-	binds, err := s.judge(ctx, report.Binds, false)
+	binds, err := s.judge(ctx, report, false)
 	if err != nil {
 		return report, err
 	}
@@ -112,7 +112,7 @@ func (s *Service) keepable(ctx context.Context, t project.Target, start bool) er
 	if start {
 		return s.Ready(ctx, t, nil)
 	}
-	report, err := s.acceptable(ctx, sourceOf(t))
+	report, err := s.acceptable(ctx, s.source(t))
 	if err == nil && len(report.Problems) > 0 {
 		err = &InvalidError{Project: t.ID, Problems: report.Problems}
 	}

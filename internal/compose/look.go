@@ -57,7 +57,7 @@ func (s *Service) Look(ctx context.Context, id string, asks bool) (View, error) 
 	if err != nil {
 		return v, nil //nolint:nilerr // Detail.Blocked says it
 	}
-	return v, s.read(ctx, &v, sourceOf(target), asks)
+	return v, s.read(ctx, &v, s.source(target), asks)
 }
 
 // Validate tells what would be with other content in place of some files', by
@@ -72,13 +72,13 @@ func (s *Service) Validate(ctx context.Context, id string, replace map[string][]
 		return View{}, err
 	}
 	v := View{Detail: detail}
-	source := sourceOf(target)
+	source := s.source(target)
 	source.Replace = replace
 	return v, s.read(ctx, &v, source, true)
 }
 
-func sourceOf(t project.Target) composefile.Source {
-	return composefile.Source{Root: t.Root, Dir: t.Dir, Name: t.Name, Files: t.Files, EnvFiles: t.EnvFiles, Profiles: t.Profiles}
+func (s *Service) source(t project.Target) composefile.Source {
+	return composefile.Source{Root: t.Root, Dir: t.Dir, Name: t.Name, Files: t.Files, EnvFiles: t.EnvFiles, Profiles: t.Profiles, Temp: s.Temp}
 }
 
 // read fills in what the files say.
@@ -88,17 +88,19 @@ func (s *Service) read(ctx context.Context, v *View, source composefile.Source, 
 		return err
 	}
 	v.Problems, v.Notes, v.Variables = report.Problems, report.Notes, report.Variables
-	v.Binds, err = s.judge(ctx, report.Binds, asks)
+	v.Binds, err = s.judge(ctx, report, asks)
 	return err
 }
 
-func (s *Service) judge(ctx context.Context, paths []composefile.Path, asks bool) ([]Bind, error) {
+// judge asks the doctor about each path. A volume from elsewhere that holds our
+// own state counts as one.
+func (s *Service) judge(ctx context.Context, report composefile.Report, asks bool) ([]Bind, error) {
 	doctor, err := s.Doctor(ctx, asks)
 	if err != nil {
 		return nil, err
 	}
-	binds := make([]Bind, len(paths))
-	for i, p := range paths {
+	binds := make([]Bind, len(report.Binds))
+	for i, p := range report.Binds {
 		source := p.Source
 		if p.Home { // as the command line, which has our home folder, reads it
 			source = filepath.Join(s.Home, strings.TrimPrefix(source, "~"))
@@ -109,11 +111,21 @@ func (s *Service) judge(ctx context.Context, paths []composefile.Path, asks bool
 			State: f.State, Host: f.Host, Ours: f.Ours, Refuse: f.Refuse, Code: f.Code, Message: f.Message, Suggestion: f.Suggestion,
 		}}
 		if !byCLI && doctor.Holds(source, s.StateFolder) {
-			state := &binds[i].Finding
-			state.Refuse, state.Code = true, hostpath.CodeState
-			state.Message = p.Written + " holds Watch Docker's own state, with its keys and passwords, or lies in it."
-			state.Suggestion = "Mount a folder that is the service's alone, such as ./data."
+			binds[i].Finding.holdsState(p.Written)
+		}
+	}
+	for _, v := range report.Volumes {
+		if v.External && doctor.HoldsVolume(v.Name, s.StateFolder) {
+			b := Bind{Path: composefile.Path{Kind: composefile.KindVolume, Reader: composefile.ReaderEngine, Written: v.Key, Source: v.Name, Place: v.Place}}
+			b.Finding.holdsState("the volume " + v.Name)
+			binds = append(binds, b)
 		}
 	}
 	return binds, nil
+}
+
+func (f *Finding) holdsState(what string) {
+	f.Refuse, f.Code = true, hostpath.CodeState
+	f.Message = what + " holds Watch Docker's own state, with its keys and passwords, or lies in it."
+	f.Suggestion = "Mount a folder that is the service's alone, such as ./data."
 }

@@ -88,6 +88,7 @@ type Service struct {
 	Restart       string       `json:"restart,omitempty"` // as written, or of deploy.restart_policy
 	Replicas      int          `json:"replicas"`
 	Healthcheck   bool         `json:"healthcheck,omitempty"`
+	Published     bool         `json:"published,omitempty"` // it publishes ports
 	ContainerName string       `json:"containerName,omitempty"`
 	NetworkMode   string       `json:"networkMode,omitempty"`
 	At            Place        `json:"at"`

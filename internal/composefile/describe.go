@@ -31,6 +31,7 @@ func (c *checker) service(s types.ServiceConfig, active bool) Service {
 		Name: s.Name, Image: s.Image, Build: s.Build != nil, Profiles: s.Profiles, Active: active,
 		Restart: restart(s), Replicas: s.GetScale(), ContainerName: s.ContainerName, NetworkMode: s.NetworkMode,
 		Healthcheck: s.HealthCheck != nil && !s.HealthCheck.Disable && len(s.HealthCheck.Test) > 0 && s.HealthCheck.Test[0] != "NONE",
+		Published:   len(s.Ports) > 0,
 		At:          c.locate("services", s.Name),
 	}
 	out.ImageWritten, out.ImageAt = c.imageOf(s.Name, s.Image)

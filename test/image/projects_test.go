@@ -334,13 +334,13 @@ func (p *projects) edited() {
 	}
 	changed := strings.ReplaceAll(got.Content, "# keep me", "# keep me\n    environment: {GREETING: hello}")
 	p.refused(http.StatusPreconditionRequired, "precondition_required", "PUT", p.at("/files"), save(changed))
-	p.refused(http.StatusPreconditionFailed, "file_changed", "PUT", p.at("/files"), save(changed), "If-Match", `"another"`)
+	p.refused(http.StatusPreconditionFailed, "compose_file_changed", "PUT", p.at("/files"), save(changed), "If-Match", `"another"`)
 	var saved struct {
 		ETag     string
 		Problems []any
 	}
 	p.call(http.StatusOK, "PUT", p.at("/files"), save(changed), &saved, "If-Match", got.ETag)
-	p.refused(http.StatusPreconditionFailed, "file_changed", "PUT", p.at("/files"), save(changed), "If-Match", got.ETag)
+	p.refused(http.StatusPreconditionFailed, "compose_file_changed", "PUT", p.at("/files"), save(changed), "If-Match", got.ETag)
 
 	var plan struct {
 		Changes []struct{ Kind, Name, Effect, Why string }
@@ -443,7 +443,7 @@ func (p *projects) guarded() {
 		}
 	}
 	p.refused(http.StatusRequestEntityTooLarge, "body_too_large", "POST", "/api/compose/create", create("bad", strings.Repeat("# long\n", 1<<19)))
-	for name, code := range map[string]string{"../../state/signing.key": "file_", "/etc/passwd": "file_", "compose.yaml/..": "file_", "notes.txt": "file_forbidden"} {
+	for name, code := range map[string]string{"../../state/signing.key": "compose_file_", "/etc/passwd": "compose_file_", "compose.yaml/..": "compose_file_", "notes.txt": "compose_file_forbidden"} {
 		status, text, err := p.send("GET", p.at("/files?name="+name), nil, nil, nil)
 		if p.must(err); status < 400 || !strings.Contains(text, `"code":"`+code) {
 			p.Errorf("%s: %d %s", name, status, text)
