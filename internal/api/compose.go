@@ -53,9 +53,9 @@ func (s *server) composeRoutes(r *routes) {
 	handle(r, operator, "POST /api/compose/restart", "restartProject", "Restart a project's containers", s.actOnContainers(composecli.Restart), accepted)
 
 	handle(r, viewer, "POST /api/compose/convert", "convertContainers", "A Compose file that runs the same containers; nothing is changed", s.convertContainers)
-	handle(r, adminFresh, "POST /api/compose/create", "createProject", "Make a project, and start it if asked to", s.createProject, created, composeBody)
-	handle(r, adminFresh, "DELETE /api/compose/delete", "deleteProject", "Take a project down, and remove its volumes and files if asked to in so many words", s.deleteProject, accepted)
-	handle(r, adminFresh, "POST /api/compose/{project}/up", "upProject", "Make a project what its files say; with dryRun, say what that would do", s.upProject, accepted)
+	handle(r, adminFresh, "POST /api/compose/create", "createProject", "Make a project, and start it if asked to", s.createProject, created, composeBody, also(http.StatusAccepted))
+	handle(r, adminFresh, "DELETE /api/compose/delete", "deleteProject", "Take a project down, and remove its volumes and files if asked to in so many words", s.deleteProject, accepted, also(http.StatusOK))
+	handle(r, adminFresh, "POST /api/compose/{project}/up", "upProject", "Make a project what its files say; with dryRun, say what that would do", s.upProject, accepted, also(http.StatusOK))
 	handle(r, adminFresh, "POST /api/compose/{project}/down", "downProject", "Remove a project's containers and networks", s.downProject, accepted)
 	handle(r, adminFresh, "POST /api/compose/{project}/pull", "pullProject", "Pull a project's images", s.actOnFiles(composecli.Pull), accepted)
 	handle(r, adminFresh, "POST /api/compose/{project}/recreate", "recreateProject", "Make a project's containers anew", s.actOnFiles(composecli.Recreate), accepted)
@@ -274,21 +274,21 @@ type deleteProjectIn struct {
 	} `nameHint:"ProjectDeletionRequest"`
 }
 
-// ProjectTakes is what goes with a project.
-type ProjectTakes struct {
+// TakenAlong is what goes with a project.
+type TakenAlong struct {
 	Takes project.Deletion `json:"takes" doc:"What goes, and what stays"`
 }
 
-// ProjectDeletion is the operation that takes it.
-type ProjectDeletion struct {
+// DeletionOperation is the operation that takes it.
+type DeletionOperation struct {
 	store.Operation
-	ProjectTakes
+	TakenAlong
 }
 
 type deleteProjectOut struct {
 	Status   int
 	Location string `header:"Location"`
-	Body     either[ProjectDeletion, ProjectTakes]
+	Body     either[DeletionOperation, TakenAlong]
 }
 
 func (s *server) deleteProject(ctx context.Context, in *deleteProjectIn) (*deleteProjectOut, error) {
@@ -302,7 +302,7 @@ func (s *server) deleteProject(ctx context.Context, in *deleteProjectIn) (*delet
 		return nil, err
 	}
 	if in.Body.DryRun {
-		return &deleteProjectOut{Status: http.StatusOK, Body: either[ProjectDeletion, ProjectTakes]{b: &ProjectTakes{takes}}}, nil
+		return &deleteProjectOut{Status: http.StatusOK, Body: either[DeletionOperation, TakenAlong]{b: &TakenAlong{takes}}}, nil
 	}
 	op, err := s.Compose.Remove(ctx, removal, callerOf(ctx).Username)
 	if err != nil {
@@ -312,8 +312,8 @@ func (s *server) deleteProject(ctx context.Context, in *deleteProjectIn) (*delet
 	if err != nil {
 		return nil, err
 	}
-	deletion := &ProjectDeletion{done.Body, ProjectTakes{takes}}
-	return &deleteProjectOut{Status: http.StatusAccepted, Location: done.Location, Body: either[ProjectDeletion, ProjectTakes]{a: deletion}}, nil
+	deletion := &DeletionOperation{done.Body, TakenAlong{takes}}
+	return &deleteProjectOut{Status: http.StatusAccepted, Location: done.Location, Body: either[DeletionOperation, TakenAlong]{a: deletion}}, nil
 }
 
 type createProjectIn struct {

@@ -24,8 +24,8 @@ type projectFilesIn struct {
 	Reveal bool   `query:"reveal" doc:"With what looks like a secret; with a fresh proof"`
 }
 
-// ProjectFiles are a project's files, or one with its content.
-type ProjectFiles struct {
+// FilesOfProject are a project's files, or one with its content.
+type FilesOfProject struct {
 	Files   []project.File `json:"files"`
 	Name    string         `json:"name,omitempty"`
 	Content string         `json:"content,omitempty"`
@@ -35,7 +35,7 @@ type ProjectFiles struct {
 
 type projectFilesOut struct {
 	ETag string `header:"ETag"`
-	Body ProjectFiles
+	Body FilesOfProject
 }
 
 func (s *server) readProjectFiles(ctx context.Context, in *projectFilesIn) (*projectFilesOut, error) {
@@ -50,7 +50,7 @@ func (s *server) readProjectFiles(ctx context.Context, in *projectFilesIn) (*pro
 	if err != nil {
 		return nil, err
 	}
-	out := &projectFilesOut{Body: ProjectFiles{Files: orEmpty(all)}}
+	out := &projectFilesOut{Body: FilesOfProject{Files: orEmpty(all)}}
 	if in.Name == "" {
 		return out, nil
 	}
@@ -142,7 +142,7 @@ type versionOut struct {
 		project.Version
 
 		Content string `json:"content"`
-	} `nameHint:"ProjectVersion"`
+	} `nameHint:"ProjectVersionContent"`
 }
 
 func (s *server) getProjectVersion(ctx context.Context, in *VersionPath) (*versionOut, error) {

@@ -15,7 +15,7 @@ const schemas = "#/components/schemas/"
 // describe is huma's configuration. Its own routes (documentation that loads
 // scripts from elsewhere, schemas) are left out: no path, no route.
 func (s *server) describe() huma.Config {
-	registry := huma.NewMapRegistry(schemas, huma.DefaultSchemaNamer)
+	registry := huma.NewMapRegistry(schemas, schemaName)
 	registry.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[Problem]())
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -32,6 +32,21 @@ func (s *server) describe() huma.Config {
 		},
 		Formats: formats(), DefaultFormat: "application/json",
 	}
+}
+
+// schemaName tells types of the same name apart: those about Compose projects
+// are called so.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	for pkg, prefix := range map[string]string{"project": "Project", "compose": "Project", "composefile": "ComposeFile"} {
+		if strings.HasSuffix(t.PkgPath(), "/internal/"+pkg) && !strings.HasPrefix(name, prefix) {
+			return prefix + name
+		}
+	}
+	return name
 }
 
 // correct mends what huma takes for granted: that every list may be null (ours

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,6 +145,7 @@ func handle[I, O any](r *routes, who access, route, id, summary string, h func(c
 	for _, o := range options {
 		o(&op)
 	}
+	op.Responses = map[string]*huma.Response{}
 	r.needs[method+" "+pathOf(path)] = who
 	huma.Register(r.api, op, func(ctx context.Context, in *I) (*O, error) {
 		if who != anyone && method != http.MethodGet {
@@ -158,6 +160,16 @@ func handle[I, O any](r *routes, who access, route, id, summary string, h func(c
 		}
 		return out, nil
 	})
+	if status, ok := op.Metadata[alsoKey].(int); ok {
+		op.Responses[strconv.Itoa(status)] = op.Responses[strconv.Itoa(op.DefaultStatus)]
+	}
+}
+
+const alsoKey = "also"
+
+// also is for a route that has another success than its usual one: see either.
+func also(status int) func(*huma.Operation) {
+	return func(op *huma.Operation) { op.Metadata = map[string]any{alsoKey: status} }
 }
 
 func accepted(op *huma.Operation) { op.DefaultStatus = http.StatusAccepted }
