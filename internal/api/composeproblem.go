@@ -23,17 +23,18 @@ const (
 // problemOfCompose is what an error about projects and tasks comes to.
 func problemOfCompose(err error) (Problem, bool) {
 	var (
-		invalid *compose.InvalidError
+		broken  *compose.InvalidError
 		paths   *compose.PathsError
 		own     *compose.OwnError
+		service *compose.ServiceError
 		busy    *task.BusyError
 		refused *project.Error
 	)
 	switch {
-	case errors.As(err, &invalid):
-		p := problem(http.StatusUnprocessableEntity, CodeComposeInvalid, invalid.Error())
+	case errors.As(err, &broken):
+		p := problem(http.StatusUnprocessableEntity, CodeComposeInvalid, broken.Error())
 		p.Errors = map[string]string{}
-		for _, x := range invalid.Problems {
+		for _, x := range broken.Problems {
 			p.Errors[fmt.Sprintf("%s:%d:%d", x.File, x.Line, x.Column)] = x.Message
 		}
 		return p, true
@@ -44,6 +45,8 @@ func problemOfCompose(err error) (Problem, bool) {
 			p.Errors[b.Source] = b.Finding.Message + " " + b.Finding.Suggestion
 		}
 		return p, true
+	case errors.As(err, &service):
+		return invalid("body.services", service.Error()), true
 	case errors.As(err, &own):
 		return problem(http.StatusConflict, CodeOwnProject, own.Error()), true
 	case errors.As(err, &busy):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/watch-docker/watch-docker/internal/composecli"
@@ -68,7 +69,8 @@ func (s *Service) target(ctx context.Context, id string, kind composecli.Kind) (
 
 // mayTouch is an error if the action would end this program, or meet an update.
 func (s *Service) mayTouch(ctx context.Context, r Request) error {
-	_, ours, err := s.containers(ctx, r.Project, r.Action.Services)
+	services := slices.Concat(r.Action.Services, slices.Sorted(maps.Keys(r.Action.Replicas)))
+	_, ours, err := s.containers(ctx, r.Project, services)
 	if err != nil {
 		return err
 	}
@@ -84,6 +86,11 @@ func (s *Service) containers(ctx context.Context, id string, services []string) 
 	p, err := s.Projects.Project(ctx, id)
 	if err != nil {
 		return nil, "", err
+	}
+	for _, name := range services {
+		if !slices.ContainsFunc(p.Services, func(s project.ProjectService) bool { return s.Name == name }) {
+			return nil, "", &ServiceError{Project: id, Service: name}
+		}
 	}
 	for _, service := range p.Services {
 		if len(services) > 0 && !slices.Contains(services, service.Name) {

@@ -111,6 +111,13 @@ func (e *OwnError) Error() string {
 	return fmt.Sprintf("Watch Docker itself is the service %s of %s, and would be ended in the middle of this. Name the other services, or do it on the host.", e.Service, e.Project)
 }
 
+// ServiceError says that a project has no such service.
+type ServiceError struct{ Project, Service string }
+
+func (e *ServiceError) Error() string {
+	return fmt.Sprintf("%s has no service %s", e.Project, e.Service)
+}
+
 // Availability is whether projects can be acted on.
 type Availability struct {
 	Available bool   `json:"available"`

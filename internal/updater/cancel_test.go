@@ -44,8 +44,6 @@ func TestAnOperationIsCancelledAsLongAsNothingIsChanged(t *testing.T) {
 	runs := must(w.up.Update(t.Context(), w.request(first, "app:1", two)))(t)
 	waits := must(w.up.Update(t.Context(), w.request(second, "app:1", two)))(t)
 	w.reaches(runs.ID, "pull")
-	// Not before: an engine whose pull is called off while it writes the
-	// manifest down keeps that one locked, and pulls it no more.
 	<-asked
 
 	for _, op := range []store.Operation{waits, runs} {
@@ -68,6 +66,8 @@ func TestAnOperationIsCancelledAsLongAsNothingIsChanged(t *testing.T) {
 		t.Errorf("one that there isn't: %v", err)
 	}
 	w.alone(first.Name)
+	// An engine of 20.10 doesn't take back what it has asked a registry for,
+	// and pulls the image again only when it has the answer.
 	unblock()
 	w.expect(w.update(w.request(second, "app:1", two)), store.Succeeded, "")
 }

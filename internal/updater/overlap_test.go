@@ -49,7 +49,7 @@ func server(payload string) testbed.ImageOptions {
 const asks = `while :; do
 	got=
 	for ip in $(nslookup "$0" 127.0.0.11 | while read key value; do case "$key $value" in "Address: "*:53) ;; "Address: "*) echo "$value" ;; esac; done); do
-		got=$(wget -q -T 10 -O - "http://$ip/payload" 2>/dev/null) && break
+		got=$(timeout 10 wget -q -O - "http://$ip/payload" 2>/dev/null) && break
 	done
 	echo "answer ${got:-none}"
 done`

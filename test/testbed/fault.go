@@ -43,6 +43,8 @@ type Fault struct {
 	// Strip are headers taken out of the answer of what is behind:
 	// "Docker-Content-Digest".
 	Strip []string
+
+	over chan struct{} // closed when it is removed
 }
 
 func (f *Fault) matches(r *http.Request, recorded Request) bool {
@@ -66,7 +68,7 @@ func (f *Fault) answer(w *answer, r *http.Request, handler http.Handler) {
 		handler.ServeHTTP(done, r)
 		handler = done
 	}
-	if !pause(r.Context(), f.Latency) || f.Drop {
+	if !pause(r.Context(), f.Latency, f.over) || f.Drop {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
 	w.strip = f.Strip
@@ -100,7 +102,7 @@ func (h *held) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 }
 
 // pause waits for d, and says whether ctx allowed it to.
-func pause(ctx context.Context, d time.Duration) bool {
+func pause(ctx context.Context, d time.Duration, over <-chan struct{}) bool {
 	if d <= 0 {
 		return true
 	}
@@ -108,6 +110,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
+	case <-over:
 		return true
 	case <-ctx.Done():
 		return false

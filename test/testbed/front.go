@@ -133,19 +133,21 @@ func (f *front) Reset() {
 }
 
 // Inject adds a fault. Of several that match a request, the first injected
-// counts. Remove takes it out again.
+// counts. Remove takes it out again, and lets go what it holds back.
 func (f *front) Inject(fault Fault) (remove func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	fault.over = make(chan struct{})
 	f.faults = append(f.faults, &fault)
 	if fault.Times == 0 {
 		fault.Times = -1
 	}
-	return func() {
+	return sync.OnceFunc(func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.faults = slices.DeleteFunc(f.faults, func(other *Fault) bool { return other == &fault })
-	}
+		close(fault.over)
+	})
 }
 
 // ClearFaults removes all faults.
