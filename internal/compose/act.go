@@ -54,17 +54,19 @@ func (s *Service) Act(ctx context.Context, r Request) (store.Operation, error) {
 	})
 }
 
-// target is what a command acts on. A project without usable files here can
-// still be stopped, started and taken down.
+// target is what a command acts on. What there is can be stopped and started
+// whatever the files say, and be taken down also where they are of no use.
 func (s *Service) target(ctx context.Context, id string, kind composecli.Kind) (project.Target, error) {
 	t, err := s.Projects.Target(ctx, id)
-	if err == nil || t.Name == "" || runsFiles(kind) || errors.Is(err, project.ErrNameTaken) { // then its containers are another's
+	switch {
+	case t.Name == "" || runsFiles(kind) || errors.Is(err, project.ErrNameTaken): // then its containers are another's
+		return t, err
+	case err == nil && kind == composecli.Down && s.Ready(ctx, t, nil) == nil:
+		return t, nil
+	case !t.Running:
 		return t, err
 	}
-	if !t.Running {
-		return t, err
-	}
-	return project.Target{Source: project.Source{Name: t.Name}, ID: t.ID, Running: t.Running}, nil
+	return project.Target{Source: project.Source{Name: t.Name}, ID: t.ID, Running: true}, nil
 }
 
 // mayTouch is an error if the action would end this program, or meet an update.

@@ -30,21 +30,22 @@ func (s *Service) Remove(ctx context.Context, r Removal, actor string) (store.Op
 	if err != nil {
 		return store.Operation{}, err
 	}
-	if len(takes.Containers) > 0 {
+	var t project.Target
+	made := len(takes.Containers)+len(takes.Networks)+len(takes.Volumes) > 0
+	if made {
 		if _, err := s.version(ctx); err != nil {
 			return store.Operation{}, err
 		}
-	}
-	t, err := s.target(ctx, r.Project, composecli.Down)
-	if err != nil {
-		return store.Operation{}, err
+		if t, err = s.target(ctx, r.Project, composecli.Down); err != nil {
+			return store.Operation{}, err
+		}
 	}
 	down := composecli.Action{Kind: composecli.Down, RemoveVolumes: r.Volumes, RemoveOrphans: true}
 	if err := s.mayTouch(ctx, Request{Project: r.Project, Action: down}); err != nil {
 		return store.Operation{}, err
 	}
 	return s.begin(ctx, r.Project, "compose.delete", actor, func(ctx context.Context, report *task.Report) (any, error) {
-		if s.Commands != nil {
+		if made {
 			if err := s.command(ctx, report, commandProject(t), down); err != nil {
 				return nil, err
 			}
