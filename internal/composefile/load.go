@@ -10,6 +10,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/watch-docker/watch-docker/internal/suggest"
 )
 
 // load has compose-go merge the files into one model, and takes the report
@@ -188,7 +190,7 @@ func need[T any](c *checker, known map[string]T, word, service, what, under stri
 	if what == "service" {
 		hint = "Add it, or remove this."
 	}
-	if right := nearest(word, slices.Sorted(maps.Keys(known))); right != "" {
+	if right := suggest.Nearest(word, slices.Sorted(maps.Keys(known))); right != "" {
 		hint = "Did you mean " + right + "?"
 	}
 	at := c.locate("services", service, under, word)

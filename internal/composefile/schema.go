@@ -16,6 +16,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+
+	"github.com/watch-docker/watch-docker/internal/suggest"
 )
 
 // plain is a document as the schema and compose-go take it.
@@ -186,7 +188,7 @@ func (c *checker) unknownKey(in *node, key, where, schemaURL string) {
 		at = in.keyAt[i]
 	}
 	hint := "Remove it, or start it with x- if it is your own."
-	if right := nearest(key, knownKeys(schemaURL)); right != "" {
+	if right := suggest.Nearest(key, knownKeys(schemaURL)); right != "" {
 		hint = "Did you mean " + right + "?"
 	}
 	if parts := strings.Split(where, "."); len(parts) == 1 && parts[0] == "services" {
@@ -244,42 +246,6 @@ func knownKeys(url string) []string {
 	m, _ := at.(map[string]any)
 	properties, _ := m["properties"].(map[string]any)
 	return slices.Sorted(maps.Keys(properties))
-}
-
-// nearest is the known word that takes the fewest keystrokes to get to, if
-// that is no more than a third of its length.
-func nearest(word string, known []string) string {
-	best, fewest := "", 1<<30
-	for _, candidate := range known {
-		d := distance(strings.ToLower(word), candidate)
-		if d < fewest && d <= max(1, len(candidate)/3) {
-			best, fewest = candidate, d
-		}
-	}
-	return best
-}
-
-// distance is Levenshtein's: insertions, deletions and replacements of bytes.
-func distance(a, b string) int {
-	if len(a) > 100 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
 
 func wanted(types []string) string {

@@ -3,14 +3,12 @@ package resource
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/image"
 	"github.com/watch-docker/watch-docker/internal/store"
-	"github.com/watch-docker/watch-docker/internal/task"
 )
 
 // ImagePrune says which unused images are to go.
@@ -140,31 +138,12 @@ func childrenFirst(chosen []Image, parents map[string]string) (ordered []Image, 
 //
 // Errors: those of task.Runner.Start.
 func (s *Service) PruneImages(ctx context.Context, p ImagePrune, actor string) (store.Operation, error) {
-	q := task.Request{Kind: KindPrune, Target: "images", Actor: actor}
-	return s.Tasks.Start(ctx, q, func(ctx context.Context, r *task.Report) (any, error) {
-		r.Step("choose")
-		out := nothingPruned()
-		chosen, kept, err := s.chooseImages(ctx, p)
-		if err != nil {
-			return out, err
-		}
-		out.Kept = append(out.Kept, kept...)
-		r.Detail(fmt.Sprintf("%d images go, %d are kept", len(chosen), len(kept)))
-		r.Step("remove")
-		for n, i := range chosen {
-			r.Progress(store.Progress{Current: int64(n), Total: int64(len(chosen)), Unit: "images", Text: i.name()})
-			left, err := s.pruneImage(ctx, i)
-			switch {
-			case errors.Is(err, dockercli.ErrNotFound): // somebody was quicker
-			case err != nil:
-				return out, err
-			case left != nil:
-				out.Kept = append(out.Kept, *left)
-			default:
-				out.add(i)
-			}
-		}
-		return out, nil
+	out := nothingPruned()
+	return prune(ctx, s, actor, pruning[Image]{
+		kind: "images", name: Image.name, remove: s.pruneImage, gone: out.add,
+		choose: func(ctx context.Context) ([]Image, []Left, error) { return s.chooseImages(ctx, p) },
+		keep:   func(l ...Left) { out.Kept = append(out.Kept, l...) },
+		result: func() any { return out },
 	})
 }
 

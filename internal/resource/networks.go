@@ -10,7 +10,6 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/store"
-	"github.com/watch-docker/watch-docker/internal/task"
 )
 
 // NetworkRow is one network of the engine.
@@ -172,31 +171,11 @@ func (s *Service) chooseNetworks(ctx context.Context) (chosen []NetworkRow, kept
 //
 // Errors: those of task.Runner.Start.
 func (s *Service) PruneNetworks(ctx context.Context, actor string) (store.Operation, error) {
-	q := task.Request{Kind: KindPrune, Target: "networks", Actor: actor}
-	return s.Tasks.Start(ctx, q, func(ctx context.Context, r *task.Report) (any, error) {
-		r.Step("choose")
-		out := noNetworksPruned()
-		chosen, kept, err := s.chooseNetworks(ctx)
-		if err != nil {
-			return out, err
-		}
-		out.Kept = append(out.Kept, kept...)
-		r.Detail(fmt.Sprintf("%d networks go, %d are kept", len(chosen), len(kept)))
-		r.Step("remove")
-		for i, n := range chosen {
-			r.Progress(store.Progress{Current: int64(i), Total: int64(len(chosen)), Unit: "networks", Text: n.Name})
-			left, err := s.pruneNetwork(ctx, n)
-			switch {
-			case errors.Is(err, dockercli.ErrNotFound), errors.Is(err, ErrNoNetwork): // somebody was quicker
-			case err != nil:
-				return out, err
-			case left != nil:
-				out.Kept = append(out.Kept, *left)
-			default:
-				out.add(n)
-			}
-		}
-		return out, nil
+	out := noNetworksPruned()
+	return prune(ctx, s, actor, pruning[NetworkRow]{
+		kind: "networks", name: func(n NetworkRow) string { return n.Name }, remove: s.pruneNetwork, gone: out.add, choose: s.chooseNetworks,
+		keep:   func(l ...Left) { out.Kept = append(out.Kept, l...) },
+		result: func() any { return out },
 	})
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/store"
-	"github.com/watch-docker/watch-docker/internal/task"
 )
 
 // Volume is one volume of the engine.
@@ -198,31 +197,12 @@ func (s *Service) PruneVolumes(ctx context.Context, p VolumePrune, actor string)
 			}
 		}
 	}
-	q := task.Request{Kind: KindPrune, Target: "volumes", Actor: actor}
-	return s.Tasks.Start(ctx, q, func(ctx context.Context, r *task.Report) (any, error) {
-		r.Step("choose")
-		out := noVolumesPruned()
-		chosen, kept, err := s.chooseVolumes(ctx, p)
-		if err != nil {
-			return out, err
-		}
-		out.Kept = append(out.Kept, kept...)
-		r.Detail(fmt.Sprintf("%d volumes go, %d are kept", len(chosen), len(kept)))
-		r.Step("remove")
-		for n, v := range chosen {
-			r.Progress(store.Progress{Current: int64(n), Total: int64(len(chosen)), Unit: "volumes", Text: v.Name})
-			left, err := s.pruneVolume(ctx, v)
-			switch {
-			case errors.Is(err, dockercli.ErrNotFound): // somebody was quicker
-			case err != nil:
-				return out, err
-			case left != nil:
-				out.Kept = append(out.Kept, *left)
-			default:
-				out.add(v)
-			}
-		}
-		return out, nil
+	out := noVolumesPruned()
+	return prune(ctx, s, actor, pruning[Volume]{
+		kind: "volumes", name: func(v Volume) string { return v.Name }, remove: s.pruneVolume, gone: out.add,
+		choose: func(ctx context.Context) ([]Volume, []Left, error) { return s.chooseVolumes(ctx, p) },
+		keep:   func(l ...Left) { out.Kept = append(out.Kept, l...) },
+		result: func() any { return out },
 	})
 }
 

@@ -20,7 +20,7 @@ const module = "github.com/watch-docker/watch-docker/"
 func may() map[string][]string {
 	leaf := []string{"image", "logging"}
 	return map[string][]string{
-		"config":       {"logging"},
+		"config":       {"logging", "suggest"},
 		"policy":       {"image"},
 		"store":        {"logging"},
 		"dockercli":    {"image", "logging", "runspec"},
@@ -40,7 +40,7 @@ func may() map[string][]string {
 		"wsstream":     {},
 		"containerlog": {"dockercli", "logging"},
 		"compose":      {"composecli", "composefile", "dockercli", "hostpath", "project", "store", "task"},
-		"composefile":  {"runspec", "secrets"},
+		"composefile":  {"runspec", "secrets", "suggest"},
 		"project":      {"dockercli", "store", "image", "logging"},
 		"hostpath":     {},
 		"imagefile":    {"composefile"},
