@@ -29,7 +29,7 @@ func (f *fakes) Image(_ context.Context, named string) (resource.ImageDetail, er
 		Env: []string{"PATH=/bin", "API_TOKEN=hunter2"}, Command: []string{"serve", "--password=hunter2"}, Layers: []string{"sha256:3"},
 		History: []dockercli.HistoryItem{{CreatedBy: "|1 TOKEN=hunter2 /bin/sh -c make", SizeBytes: 3}, {CreatedBy: `/bin/sh -c #(nop) ENV DB_PASSWORD="hunter2 and more"`}},
 	}
-	d.ImageDetail.Labels = map[string]string{"secret": "hunter2", "version": "1"}
+	d.Labels = map[string]string{"secret": "hunter2", "version": "1"}
 	return d, f.note("image %s", named)
 }
 

@@ -44,7 +44,7 @@ const (
 	KindInclude    = "include"
 	KindExtends    = "extends"
 	KindDevelop    = "develop"
-	KindCredential = "credential_spec"
+	KindCredential = "credential_spec" //nolint:gosec // a name
 )
 
 // Who reads a path.

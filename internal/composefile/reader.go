@@ -41,13 +41,13 @@ func openReader(s Source) (*reader, error) {
 	}
 	r := &reader{src: s, root: root, real: real, have: map[string][]byte{}}
 	if _, err := r.within(s.Dir); err != nil {
-		root.Close()
+		_ = root.Close()
 		return nil, fmt.Errorf("%w: %s is not in %s", ErrSource, s.Dir, s.Root)
 	}
 	return r, nil
 }
 
-func (r *reader) close() { r.root.Close() }
+func (r *reader) close() { _ = r.root.Close() }
 
 // within gives a path relative to the root, with all links followed: of what
 // isn't there, those of the folders that are. An absolute link is followed,
@@ -128,7 +128,7 @@ func (r *reader) open(rel string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

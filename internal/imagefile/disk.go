@@ -51,7 +51,7 @@ func (f *Files) read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // nothing was written through it
 	info, err := root.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -67,7 +67,7 @@ func (f *Files) read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be written: %w", path, err)
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it was only read
 	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s can't be read: %w", path, err)
@@ -82,7 +82,7 @@ func (f *Files) write(path string, content []byte, before string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // nothing was written through it
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("%s can't be written: %w", path, err)
@@ -121,7 +121,7 @@ func (f *Files) sweep(path string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // nothing was written through it
 	return unlessMissing(root.Remove(besides(name)))
 }
 

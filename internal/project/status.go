@@ -283,12 +283,11 @@ func failures(list []*part) string {
 			said = append(said, fmt.Sprintf("%d more failed.", len(list)-i))
 			break
 		}
-		switch {
-		case p.State == Restarting:
-			said = append(said, fmt.Sprintf("%s is restarted again and again; it ended with code %d.", p.Name, p.code))
-		default:
-			said = append(said, fmt.Sprintf("%s ended with code %d.", p.Name, p.code))
+		how := "%s ended with code %d."
+		if p.State == Restarting {
+			how = "%s is restarted again and again; it ended with code %d."
 		}
+		said = append(said, fmt.Sprintf(how, p.Name, p.code))
 	}
 	return strings.Join(said, " ")
 }

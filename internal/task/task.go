@@ -164,7 +164,7 @@ func (r *Runner) Start(ctx context.Context, q Request, w Work) (store.Operation,
 	}
 	begun := j.snapshot()
 	r.tell(begun.ID)
-	go r.run(work, j, w)
+	go r.run(work, j, w) //nolint:contextcheck // the work outlives who asked for it, and ends with the runner
 	return begun, nil
 }
 

@@ -81,7 +81,7 @@ func (u *Updater) elsewhere(ctx context.Context, r Request, old dockercli.Bluepr
 	to := r.target()
 	ref, err := image.ParseReference(to)
 	if to == r.Image || to == old.ImageRef || r.To != nil && (err != nil || ref.Digest != "") {
-		return "", nil // a rollback to what can't be named goes there by its id
+		return "", nil //nolint:nilerr // a rollback to what can't be named goes there by its id
 	}
 	switch {
 	case err != nil || ref.Digest != "":

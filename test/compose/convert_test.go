@@ -93,7 +93,7 @@ func TestAContainerThatWasConvertedIsTheSameUnderCompose(t *testing.T) {
 	}
 }
 
-func docker(t *testing.T, bed *testbed.Bed, args ...string) string {
+func docker(t *testing.T, bed *testbed.Bed, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(contextOf(t), "docker", args...)
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+bed.Engine().Host())
@@ -101,7 +101,6 @@ func docker(t *testing.T, bed *testbed.Bed, args ...string) string {
 	if err != nil {
 		t.Fatalf("docker %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
-	return strings.TrimSpace(string(out))
 }
 
 func convertOne(t *testing.T, bed *testbed.Bed, sdk *dockercli.Client, ref string, r run, name string) {

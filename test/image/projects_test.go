@@ -150,21 +150,20 @@ func (p *projects) call(want int, method, path string, body, out any, header ...
 }
 
 // refused must be answered with a problem.
-func (p *projects) refused(want int, code, method, path string, body any, header ...string) string {
+func (p *projects) refused(want int, code, method, path string, body any, header ...string) {
 	p.Helper()
 	text := p.call(want, method, path, body, nil, header...)
 	if !strings.Contains(text, `"code":"`+code+`"`) {
 		p.Errorf("%s %s: %s; want %s", method, path, text, code)
 	}
-	return text
 }
 
-// done waits for the operation that a request begins.
-func (p *projects) done(want store.OperationState, method, path string, body any) store.Operation {
+// done waits for the good end of the operation that a request begins.
+func (p *projects) done(method, path string, body any) store.Operation {
 	p.Helper()
 	var op store.Operation
 	p.call(http.StatusAccepted, method, path, body, &op)
-	return p.ends(want, op)
+	return p.ends(store.Succeeded, op)
 }
 
 func (p *projects) ends(want store.OperationState, op store.Operation) store.Operation {
@@ -290,7 +289,7 @@ func (p *projects) created() {
 	}
 	p.must(os.MkdirAll(filepath.Join(p.root, p.name+"-other"), 0o755))
 	draft := map[string]any{"name": p.name, "compose": p.file(), "env": "DB_PASSWORD=hush\n", "start": true}
-	op := p.done(store.Succeeded, "POST", "/api/compose/create", draft)
+	op := p.done("POST", "/api/compose/create", draft)
 	if op.Kind != "compose.up" || len(op.Output) == 0 {
 		p.Errorf("%+v", op)
 	}
@@ -357,7 +356,7 @@ func (p *projects) edited() {
 	if !strings.Contains(why, "configuration") {
 		p.Errorf("the preview: %+v", plan)
 	}
-	p.done(store.Succeeded, "POST", p.at("/up"), nil)
+	p.done("POST", p.at("/up"), nil)
 	if env := p.container("web").Config.Env; !strings.Contains(strings.Join(env, "\n"), "GREETING=hello") {
 		p.Errorf("after up: %v", env)
 	}
@@ -387,33 +386,33 @@ func (p *projects) edited() {
 
 func (p *projects) acted() {
 	named := map[string]any{"project": p.name}
-	p.done(store.Succeeded, "POST", "/api/compose/stop", named)
+	p.done("POST", "/api/compose/stop", named)
 	p.is("stopped")
-	p.done(store.Succeeded, "POST", "/api/compose/start", map[string]any{"project": p.name, "services": []string{"db"}})
+	p.done("POST", "/api/compose/start", map[string]any{"project": p.name, "services": []string{"db"}})
 	p.is("partial")
-	p.done(store.Succeeded, "POST", p.at("/up"), nil)
+	p.done("POST", p.at("/up"), nil)
 	p.is("running")
 	before := p.container("web")
-	p.done(store.Succeeded, "POST", "/api/compose/restart", map[string]any{"project": p.name, "services": []string{"web"}})
+	p.done("POST", "/api/compose/restart", map[string]any{"project": p.name, "services": []string{"web"}})
 	if now := p.container("web"); now.ID != before.ID || now.State.StartedAt == before.State.StartedAt {
 		p.Errorf("it wasn't restarted: %+v", now.State)
 	}
-	p.done(store.Succeeded, "POST", p.at("/recreate"), map[string]any{"services": []string{"web"}})
+	p.done("POST", p.at("/recreate"), map[string]any{"services": []string{"web"}})
 	if now := p.container("web"); now.ID == before.ID {
 		p.Error("it wasn't made anew")
 	}
-	p.done(store.Succeeded, "POST", p.at("/scale"), map[string]any{"replicas": map[string]int{"web": 2}})
+	p.done("POST", p.at("/scale"), map[string]any{"replicas": map[string]int{"web": 2}})
 	for _, s := range p.look().Services {
 		if s.Name == "web" && len(s.Containers) != 2 {
 			p.Errorf("%+v", s)
 		}
 	}
-	p.done(store.Succeeded, "POST", p.at("/pull"), nil)
-	p.done(store.Succeeded, "POST", p.at("/down"), nil)
+	p.done("POST", p.at("/pull"), nil)
+	p.done("POST", p.at("/down"), nil)
 	if v := p.is("down"); v.Source != "disk" {
 		p.Errorf("%+v", v)
 	}
-	p.done(store.Succeeded, "POST", p.at("/up"), nil)
+	p.done("POST", p.at("/up"), nil)
 	p.is("running")
 	p.refused(http.StatusUnprocessableEntity, "validation_failed", "POST", p.at("/up"), map[string]any{"services": []string{"nothing"}})
 }
@@ -481,8 +480,8 @@ func (p *projects) calledOff() {
 		p.Errorf("%+v", op.Error)
 	}
 	unblock()
-	p.done(store.Succeeded, "POST", "/api/compose/"+name+"/up", nil)
-	p.done(store.Succeeded, "DELETE", "/api/compose/delete", map[string]any{"project": name, "removeFiles": true})
+	p.done("POST", "/api/compose/"+name+"/up", nil)
+	p.done("DELETE", "/api/compose/delete", map[string]any{"project": name, "removeFiles": true})
 	if _, err := os.Stat(filepath.Join(p.root, name)); !errors.Is(err, os.ErrNotExist) {
 		p.Errorf("the folder is still there: %v", err)
 	}
@@ -524,7 +523,7 @@ func (p *projects) deleted() {
 		p.Errorf("with volumes and files: %+v", gone)
 	}
 	words["dryRun"] = false
-	p.done(store.Succeeded, "DELETE", "/api/compose/delete", words)
+	p.done("DELETE", "/api/compose/delete", words)
 	p.refused(http.StatusNotFound, "project_not_found", "GET", p.at(""), nil)
 	left := testbed.Must(p.engine.VolumeList(p.Context(), client.VolumeListOptions{Filters: make(client.Filters).Add("label", "com.docker.compose.project="+p.name)}))(p)
 	if len(left.Items) != 0 {

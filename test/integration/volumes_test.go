@@ -33,9 +33,9 @@ func (h *host) volumes() map[string]resource.Volume {
 func (h *host) volume(short string, labels map[string]string) string {
 	h.t.Helper()
 	if short != "" {
-		return testbed.Must(h.bed.Volume(h.t.Context(), short, client.VolumeCreateOptions{Labels: labels}))(h.world.T)
+		return testbed.Must(h.bed.Volume(h.t.Context(), short, client.VolumeCreateOptions{Labels: labels}))(h.T)
 	}
-	return testbed.Must(h.bed.Engine().Client().VolumeCreate(h.t.Context(), client.VolumeCreateOptions{}))(h.world.T).Volume.Name
+	return testbed.Must(h.bed.Engine().Client().VolumeCreate(h.t.Context(), client.VolumeCreateOptions{}))(h.T).Volume.Name
 }
 
 func TestOnlyVolumesThatNobodyUsesGoAndNamedOnesOnlyWhenSaid(t *testing.T) {
