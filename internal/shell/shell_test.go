@@ -65,7 +65,7 @@ func (w *world) outcomes() []shell.Outcome {
 
 func (w *world) eventually(what string, is func() bool) {
 	w.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.Fatalf("not in time: %s", what)
 		}
