@@ -34,10 +34,7 @@ func runsFiles(kind composecli.Kind) bool {
 // (the project is in another action), what Hold gives, composecli.ErrInvalid,
 // those of project.Service.
 func (s *Service) Act(ctx context.Context, r Request) (store.Operation, error) {
-	if _, err := s.version(ctx); err != nil {
-		return store.Operation{}, err
-	}
-	t, err := s.target(ctx, r.Project, r.Action.Kind)
+	t, err := s.actable(ctx, r)
 	if err != nil {
 		return store.Operation{}, err
 	}
@@ -52,6 +49,18 @@ func (s *Service) Act(ctx context.Context, r Request) (store.Operation, error) {
 	return s.begin(ctx, r.Project, "compose."+string(r.Action.Kind), r.Actor, func(ctx context.Context, report *task.Report) (any, error) {
 		return nil, s.command(ctx, report, commandProject(t), r.Action)
 	})
+}
+
+// actable is the target, if there is a command line to act on it with.
+func (s *Service) actable(ctx context.Context, r Request) (project.Target, error) {
+	t, err := s.target(ctx, r.Project, r.Action.Kind)
+	if err != nil && t.Name == "" { // there is none
+		return t, err
+	}
+	if _, missing := s.version(ctx); missing != nil {
+		return t, missing
+	}
+	return t, err
 }
 
 // target is what a command acts on. What there is can be stopped and started

@@ -33,10 +33,7 @@ const (
 //
 // Errors: as Act.
 func (s *Service) Preview(ctx context.Context, r Request) (Plan, error) {
-	if _, err := s.version(ctx); err != nil {
-		return Plan{}, err
-	}
-	t, err := s.target(ctx, r.Project, r.Action.Kind)
+	t, err := s.actable(ctx, r)
 	if err != nil {
 		return Plan{}, err
 	}

@@ -8,6 +8,8 @@ func roles() []mutation {
 		one("an API token may all that its role may", access, "case who.APIToken != \"\" && a.session():", "case false:",
 			"TestNobodyGetsPastTheirRoleOnAnyRoute", "TestAnAPITokenCantGiveAProof"),
 		one("a temporary token is a full one", access, "case who.Temporary && !a.temporary():", "case false:", "TestNobodyGetsPastTheirRoleOnAnyRoute"),
+		one("an operator runs a Compose file", "internal/api/compose.go", `adminFresh, "POST /api/compose/{project}/up"`, `operator, "POST /api/compose/{project}/up"`,
+			"TestNobodyGetsPastTheirRoleOnAnyRoute"),
 		one("volumes go without a role", "internal/api/containers.go", "if in.Volumes {", "if false {", "TestNobodyGetsPastTheirRoleOnAnyRoute"),
 		one("an old proof is a proof", access, "if a.fresh() {", "if false {",
 			"TestAStolenSessionNeedsAFreshProofForWhatMattersMost", "TestAStolenSessionCantLockItsOwnerOut"),
@@ -43,15 +45,15 @@ func limits() []mutation {
 		one("sockets are counted for good", socket, "\t\tk.all--\n\t\tif k.each[user]--; k.each[user] == 0 {", "\t\tif k.each[user] == 0 {",
 			"TestSocketsHaveALimitAndAreReleased"),
 		one("an engine that is away is a fault of ours", "internal/app/scans.go",
-			"return ported(s.scanner.Refresh(ctx), api.ErrUnknownContainer)", "return s.scanner.Refresh(ctx)", "TestNoPathLeadsElsewhere"),
+			"return ported(p.scanner.Refresh(ctx), api.ErrUnknownContainer)", "return p.scanner.Refresh(ctx)", "TestNoPathLeadsElsewhere"),
 	}
 }
 
 func secrets() []mutation {
 	return []mutation{
-		one("names don't betray secrets", "internal/api/mask.go", "return secretName(name) || secretValue.MatchString(value)", "return secretValue.MatchString(value)",
+		one("names don't betray secrets", "internal/secrets/secrets.go", `return value != "" && (Name(name) || Value(value))`, "return Value(value)",
 			"TestNoAnswerAndNoLineOfTheLogHasASecret"),
-		one("values don't betray secrets", "internal/api/mask.go", "return secretName(name) || secretValue.MatchString(value)", "return secretName(name)",
+		one("values don't betray secrets", "internal/secrets/secrets.go", `return value != "" && (Name(name) || Value(value))`, `return value != "" && Name(name)`,
 			"TestNoAnswerAndNoLineOfTheLogHasASecret"),
 		one("what is typed as a name is logged", "internal/api/audit.go", "if errors.As(err, &wrong) && wrong.KnownUser {", "if errors.As(err, &wrong) {",
 			"TestNoAnswerAndNoLineOfTheLogHasASecret"),
