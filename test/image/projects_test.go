@@ -93,7 +93,7 @@ func (p *projects) inImage() {
 }
 
 func (p *projects) signIn() {
-	testbed.Eventually(p, 30*time.Second, func() error {
+	testbed.Eventually(p, 2*time.Minute, func() error {
 		var got struct{ Token string }
 		status, text, err := p.send("POST", "/api/v1/auth/login", map[string]string{"username": "ann", "password": "correct horse"}, nil, &got)
 		if err == nil && status != http.StatusOK {
@@ -211,7 +211,7 @@ func (p *projects) look() (v view) {
 func (p *projects) is(status string) view {
 	p.Helper()
 	var v view
-	testbed.Eventually(p, 30*time.Second, func() error {
+	testbed.Eventually(p, 2*time.Minute, func() error {
 		if v = p.look(); v.Status != status {
 			return fmt.Errorf("it is %s, want %s: %+v", v.Status, status, v.Services)
 		}
@@ -237,6 +237,7 @@ services:
     image: OUR/db:latest
     stop_grace_period: 0s
     restart: unless-stopped
+    healthcheck: &patient {test: ["CMD-SHELL", "true"], interval: 300ms, timeout: 30s, retries: 20}
     volumes: ["data:/data"]
     environment:
       DB_PASSWORD: ${DB_PASSWORD:?say it in .env}
@@ -249,6 +250,7 @@ services:
     image: OUR/web:latest # keep me
     stop_grace_period: 0s
     restart: unless-stopped
+    healthcheck: *patient
     volumes: ["./content:/content"]
     depends_on: {init: {condition: service_completed_successfully}}
 volumes: {data: {}}
