@@ -25,7 +25,7 @@ type Compose interface {
 	Act(ctx context.Context, r compose.Request) (store.Operation, error)
 	Preview(ctx context.Context, r compose.Request) (compose.Plan, error)
 	Takes(ctx context.Context, r compose.Removal) (project.Deletion, error)
-	Remove(ctx context.Context, r compose.Removal, actor string) (store.Operation, error)
+	Remove(ctx context.Context, r compose.Removal, actor string) (project.Deletion, store.Operation, error)
 	// Convert makes a file of containers, by their full ids.
 	Convert(ctx context.Context, containers []string, reveal bool) (composefile.Converted, error)
 	Create(ctx context.Context, d compose.Draft, actor string) (project.Project, *store.Operation, error)
@@ -297,14 +297,14 @@ func (s *server) deleteProject(ctx context.Context, in *deleteProjectIn) (*delet
 	trailOf(ctx).note(in.Body.RemoveFiles, "with files")
 	trailOf(ctx).note(in.Body.DryRun, "dry run")
 	removal := compose.Removal{Project: in.Body.Project, Volumes: in.Body.RemoveVolumes, Files: in.Body.RemoveFiles}
-	takes, err := s.Compose.Takes(ctx, removal)
-	if err != nil {
-		return nil, err
-	}
 	if in.Body.DryRun {
+		takes, err := s.Compose.Takes(ctx, removal)
+		if err != nil {
+			return nil, err
+		}
 		return &deleteProjectOut{Status: http.StatusOK, Body: either[DeletionOperation, TakenAlong]{b: &TakenAlong{takes}}}, nil
 	}
-	op, err := s.Compose.Remove(ctx, removal, callerOf(ctx).Username)
+	takes, op, err := s.Compose.Remove(ctx, removal, callerOf(ctx).Username)
 	if err != nil {
 		return nil, err
 	}

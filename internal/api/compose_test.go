@@ -68,11 +68,14 @@ func (f fakeCompose) Takes(_ context.Context, r compose.Removal) (project.Deleti
 	}, f.known(r.Project, "takes %s volumes=%v files=%v", r.Project, r.Volumes, r.Files)
 }
 
-func (f fakeCompose) Remove(ctx context.Context, r compose.Removal, actor string) (store.Operation, error) {
-	if err := f.known(r.Project, "delete %s volumes=%v files=%v by %s", r.Project, r.Volumes, r.Files, actor); err != nil {
-		return store.Operation{}, err
+func (f fakeCompose) Remove(ctx context.Context, r compose.Removal, actor string) (takes project.Deletion, op store.Operation, err error) {
+	if takes, err = f.Takes(ctx, r); err == nil {
+		err = f.note("delete %s volumes=%v files=%v by %s", r.Project, r.Volumes, r.Files, actor)
 	}
-	return f.operation(ctx, "compose.delete", r.Project, actor)
+	if err == nil {
+		op, err = f.operation(ctx, "compose.delete", r.Project, actor)
+	}
+	return takes, op, err
 }
 
 func (f fakeCompose) Convert(_ context.Context, ids []string, reveal bool) (composefile.Converted, error) {

@@ -22,29 +22,29 @@ func (s *Service) Takes(ctx context.Context, r Removal) (project.Deletion, error
 }
 
 // Remove takes a project down, and removes its files if they are to go. What it
-// takes is the operation's result from the beginning.
+// takes is the operation's result, and given at once.
 //
 // Errors: as Act and Takes.
-func (s *Service) Remove(ctx context.Context, r Removal, actor string) (store.Operation, error) {
-	takes, err := s.Takes(ctx, r)
-	if err != nil {
-		return store.Operation{}, err
+func (s *Service) Remove(ctx context.Context, r Removal, actor string) (takes project.Deletion, op store.Operation, err error) {
+	if takes, err = s.Takes(ctx, r); err != nil {
+		return takes, op, err
 	}
 	var t project.Target
 	made := len(takes.Containers)+len(takes.Networks)+len(takes.Volumes) > 0
 	if made {
 		if _, err := s.version(ctx); err != nil {
-			return store.Operation{}, err
+			return takes, op, err
 		}
 		if t, err = s.target(ctx, r.Project, composecli.Down); err != nil {
-			return store.Operation{}, err
+			return takes, op, err
 		}
 	}
 	down := composecli.Action{Kind: composecli.Down, RemoveVolumes: r.Volumes, RemoveOrphans: true}
 	if err := s.mayTouch(ctx, Request{Project: r.Project, Action: down}); err != nil {
-		return store.Operation{}, err
+		return takes, op, err
 	}
-	return s.begin(ctx, r.Project, "compose.delete", actor, func(ctx context.Context, report *task.Report) (any, error) {
+	result := takes // the caller has its own: the work goes on beside it
+	op, err = s.begin(ctx, r.Project, "compose.delete", actor, func(ctx context.Context, report *task.Report) (any, error) {
 		if made {
 			if err := s.command(ctx, report, commandProject(t), down); err != nil {
 				return nil, err
@@ -53,9 +53,10 @@ func (s *Service) Remove(ctx context.Context, r Removal, actor string) (store.Op
 		if r.Files {
 			report.Step("files")
 			gone, err := s.Projects.RemoveFiles(ctx, r.Project)
-			takes.Files, takes.FilesKept, takes.Folder = gone.Files, gone.FilesKept, gone.Folder
-			return takes, err
+			result.Files, result.FilesKept, result.Folder = gone.Files, gone.FilesKept, gone.Folder
+			return result, err
 		}
-		return takes, nil
+		return result, nil
 	})
+	return takes, op, err
 }
