@@ -311,7 +311,7 @@ func first[A, B any](a A, _ B) A { return a }
 // eventually waits until what says nothing any more.
 func eventually(t *testing.T, what func() string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

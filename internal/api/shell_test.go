@@ -39,7 +39,7 @@ func newShells(t *testing.T, enabled bool) *world {
 // shell opens a shell's socket and gives its id.
 func (w *world) shell(query string) (*websocket.Conn, string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	conn, _, err := websocket.Dial(ctx, w.url+"/api/shell/ws?"+query, &websocket.DialOptions{HTTPClient: w.client, HTTPHeader: http.Header{"Authorization": {"Bearer " + w.token}}})
 	if err != nil {

@@ -31,7 +31,7 @@ func (w *world) dial(options ...option) (*websocket.Conn, answer) {
 	for _, o := range options {
 		o(req)
 	}
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	conn, res, err := websocket.Dial(ctx, w.url+events, &websocket.DialOptions{HTTPClient: w.client, HTTPHeader: req.Header, Host: req.Host})
 	if err != nil && res == nil {
@@ -67,7 +67,7 @@ func (w *world) open(options ...option) *websocket.Conn {
 
 func (w *world) read(conn *websocket.Conn) answer {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	kind, text, err := conn.Read(ctx)
 	if err != nil || kind != websocket.MessageText {
@@ -83,7 +83,7 @@ func (w *world) read(conn *websocket.Conn) answer {
 // closes waits until the server closes the socket.
 func closes(t *testing.T, conn *websocket.Conn, code websocket.StatusCode, reason string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, text, err := conn.Read(ctx)
 	var closed websocket.CloseError
@@ -99,7 +99,7 @@ func allEnd(t *testing.T, open *sync.WaitGroup) {
 	go func() { open.Wait(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("a socket is still open")
 	}
 }
@@ -282,7 +282,7 @@ func TestASocketEndsWithTheLogoutOfItsSessionAlone(t *testing.T) {
 		t.Fatal(a)
 	}
 	closes(t, conn, websocket.StatusPolicyViolation, "session has ended")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	other.CloseRead(ctx)
 	if err := other.Ping(ctx); err != nil {

@@ -83,7 +83,7 @@ func TestAContainerThatKeepsEndingIsFollowedThroughItsPolicy(t *testing.T) {
 	k := w.follow(c, containerlog.Request{Tail: containerlog.All, Follow: true})
 	w.grows(k, 4*201)
 	w.must(w.engine.Stop(t.Context(), c.ID, nil))
-	testbed.Eventually(t, 20*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if heard, written := len(k.lines()), len(w.written(c.ID)); heard != written {
 			return fmt.Errorf("heard %d of %d", heard, written)
 		}
@@ -147,7 +147,7 @@ func TestAnUpdateWhileFollowedGoesOnWithTheNewContainer(t *testing.T) {
 	now := testbed.Must(w.engine.Inspect(t.Context(), c.Name))(t)
 	w.grows(k, len(k.lines())+50)
 	w.must(w.engine.Stop(t.Context(), now.ID, nil))
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if strings.HasSuffix(k.notices(), "<stopped> <replaced> <stopped>") {
 			return nil
 		}
@@ -180,7 +180,7 @@ func TestAnUpdateThatIsRolledBackGoesOnWithTheOldContainer(t *testing.T) {
 	w.grows(k, len(k.lines())+50)
 	w.must(w.engine.Stop(t.Context(), c.ID, nil))
 	written := w.written(c.ID)
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if lines := k.lines(); lines[len(lines)-1] != written[len(written)-1] {
 			return errors.New("the last line is missing")
 		}
@@ -226,7 +226,7 @@ func TestAnEngineThatGoesAwayIsWaitedFor(t *testing.T) {
 		w.grows(k, len(k.lines())+50)
 		before := strings.Count(k.notices(), "<connected>")
 		w.must(w.bed.Engine().Restart(t.Context()))
-		testbed.Eventually(t, 40*time.Second, func() error {
+		testbed.Eventually(t, time.Minute, func() error {
 			if strings.Count(k.notices(), "<connected>") == before {
 				return errors.New(k.notices())
 			}
@@ -235,7 +235,7 @@ func TestAnEngineThatGoesAwayIsWaitedFor(t *testing.T) {
 		w.grows(k, len(k.lines())+50)
 	}
 	w.must(w.engine.Stop(t.Context(), c.ID, nil))
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if strings.HasSuffix(k.notices(), "<stopped>") {
 			return nil
 		}
@@ -297,7 +297,7 @@ func TestManyFollowersLeaveNothingBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	testbed.Eventually(t, 10*time.Second, func() error { // the engine's end closes, too
+	testbed.Eventually(t, time.Minute, func() error { // the engine's end closes, too
 		if now := sockets(t); now > before+2 { // idle ones are kept
 			return fmt.Errorf("%d sockets, %d before", now, before)
 		}

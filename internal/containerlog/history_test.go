@@ -150,7 +150,7 @@ func TestAFollowerOfNothingYetSeesTheFirstLine(t *testing.T) {
 	none := w.follow(old, containerlog.Request{Tail: 0, Follow: true})
 	w.hears(late, "<stopped>")
 	w.hears(none, "<stopped>")
-	testbed.Eventually(t, 5*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if s := testbed.Must(w.engine.Inspect(t.Context(), old.ID))(t); time.Since(s.FinishedAt) < 1500*time.Millisecond {
 			return errors.New("it is too early")
 		}

@@ -112,7 +112,7 @@ func TestAProjectsServicesAreHeardTogether(t *testing.T) {
 	w.hears(early, "db/1 newer")
 	w.hears(early, "<removed db/2>")
 	w.hears(early, "<removed db/3>")
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if len(early.of("db/1")) != 5 || len(early.of("web/1")) != 4 {
 			return errors.New(strings.Join(early.lines(), "|"))
 		}
@@ -173,7 +173,7 @@ func TestAProjectIsFollowedThroughARestartOfTheEngine(t *testing.T) {
 	p.compose("stop", "--timeout", "5")
 	for _, name := range []string{"a", "b", "c"} {
 		written := w.written("abc-" + name + "-1")
-		testbed.Eventually(t, 10*time.Second, func() error {
+		testbed.Eventually(t, time.Minute, func() error {
 			if len(k.of(name+"/1")) != len(written) {
 				return errors.New("not all has come of " + name)
 			}

@@ -170,7 +170,7 @@ func (w *world) listen(read func(context.Context, containerlog.Sink) error) *tal
 // hears waits until something has been said.
 func (w *world) hears(k *talk, want string) {
 	w.Helper()
-	testbed.Eventually(w, 40*time.Second, func() error {
+	testbed.Eventually(w, time.Minute, func() error {
 		if !slices.ContainsFunc(k.all(), func(s string) bool { return strings.HasPrefix(s, want) }) {
 			return errors.New("nobody says " + want)
 		}
@@ -181,7 +181,7 @@ func (w *world) hears(k *talk, want string) {
 // grows waits until so many lines have come.
 func (w *world) grows(k *talk, to int) {
 	w.Helper()
-	testbed.Eventually(w, 30*time.Second, func() error {
+	testbed.Eventually(w, time.Minute, func() error {
 		if n := len(k.lines()); n < to {
 			return fmt.Errorf("%d lines, want %d", n, to)
 		}
@@ -195,7 +195,7 @@ func (w *world) ended(k *talk) error {
 	select {
 	case err := <-k.ends:
 		return err
-	case <-time.After(40 * time.Second):
+	case <-time.After(time.Minute):
 		w.Fatal("it doesn't end")
 		return nil
 	}

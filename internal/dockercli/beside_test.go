@@ -40,7 +40,7 @@ func TestAContainerBesideAnother(t *testing.T) {
 	defer w.clean(name + "-beside")
 	w.must(w.client.Start(t.Context(), made))
 	const want = "kept kept 7 8 4242 1 /bound /scratch 1"
-	testbed.Eventually(t, 20*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if got := strings.Join(strings.Fields(w.docker("logs", made)), " "); got != want {
 			return fmt.Errorf("it shows %q, want %q", got, want)
 		}

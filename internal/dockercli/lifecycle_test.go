@@ -159,7 +159,7 @@ func TestImagesKnowTheirContainers(t *testing.T) {
 func TestWatchContainerSeesItsContainerAlone(t *testing.T) {
 	w, ref := simple(t)
 	id, other := w.docker("create", ref), w.docker("create", ref)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var seen []string
 	err := w.client.WatchContainer(ctx, id, func(e dockercli.Event) {

@@ -72,7 +72,7 @@ func (s *screen) typesInPieces(input []string, want string) {
 			s.Fatal(err)
 		}
 	}
-	testbed.Eventually(s, 20*time.Second, func() error {
+	testbed.Eventually(s, time.Minute, func() error {
 		if text := s.text()[before:]; !strings.Contains(text, want) {
 			return fmt.Errorf("%q isn't shown after %q, but %q", want, input, text)
 		}
@@ -85,7 +85,7 @@ func (s *screen) exits(want int) {
 	s.Helper()
 	select {
 	case <-s.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		s.Fatalf("it goes on: %q", s.text())
 	}
 	if code, err := s.Wait(s.Context()); code != want || err != nil {
@@ -137,7 +137,7 @@ func TestATerminalIsOne(t *testing.T) {
 	s.types("echo 'grüße 😀 漢字'\n", "\r\ngrüße 😀 漢字\r\n")
 	s.typesInPieces([]string{"echo \xc3", "\xbc", "\n"}, "\r\nü\r\n") // half a character at a time
 	s.types("sleep 2100; echo code $?\n", "")
-	testbed.Eventually(t, 20*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if !slices.Contains(w.processes(id), "sleep 2100") {
 			return fmt.Errorf("no sleep among %q", w.processes(id))
 		}
@@ -208,7 +208,7 @@ func TestATerminalIsEndedWithAllThatItStarted(t *testing.T) {
 				s.types(line+"\n", line[:3])
 			}
 			if len(c.lines) > 0 {
-				testbed.Eventually(t, 20*time.Second, func() error {
+				testbed.Eventually(t, time.Minute, func() error {
 					if got := w.processes(id); len(got) < len(own)+2 && name != "that writes" {
 						return fmt.Errorf("it isn't under way: %q", got)
 					}
@@ -225,7 +225,7 @@ func TestATerminalIsEndedWithAllThatItStarted(t *testing.T) {
 			}
 			select {
 			case <-s.ended:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Error("its output goes on")
 			}
 		})

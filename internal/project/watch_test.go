@@ -29,7 +29,7 @@ func watched(t *testing.T) *world {
 		stop()
 		w.must(<-ended)
 	})
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if !w.s.Watches() {
 			return errors.New("it doesn't watch yet")
 		}
@@ -40,7 +40,7 @@ func watched(t *testing.T) *world {
 
 func (w *world) becomes(want string) {
 	w.Helper()
-	testbed.Eventually(w, 10*time.Second, func() error {
+	testbed.Eventually(w, time.Minute, func() error {
 		if got := w.ids(); got != want {
 			return fmt.Errorf("%s; want %s", got, want)
 		}

@@ -96,7 +96,7 @@ func TestAPanicInTheFirstContactLetsTheOthersGoOn(t *testing.T) {
 	refs := s.many(5)
 	source := &panicking{asked: make(chan struct{}), now: make(chan struct{})}
 	b := n.client(registry.Options{Credentials: source}).Batch(refs)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -146,7 +146,7 @@ func (w *world) alone(name string) {
 }
 
 func health(cmd string) *v1.HealthConfig {
-	return &v1.HealthConfig{Test: []string{"CMD-SHELL", cmd}, Interval: 300 * time.Millisecond, Timeout: time.Second, Retries: 2}
+	return &v1.HealthConfig{Test: []string{"CMD-SHELL", cmd}, Interval: 300 * time.Millisecond, Timeout: 20 * time.Second, Retries: 2}
 }
 
 func (w *world) expect(op store.Operation, state store.OperationState, code string) {

@@ -154,7 +154,7 @@ func TestAClonedPasskeyIsRefused(t *testing.T) {
 	anonymous := w.client()
 	clone.Counter = 3
 	notTaken(t, "a clone without a password", anonymous.do("POST", passkeyFinish, clone.assert(t, anonymous.begin(passkeyBegin, nil))))
-	testbed.Eventually(t, 5*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if a := c.must("GET", "/api/audit", nil); !strings.Contains(a.body, "clone") {
 			return errText("the audit log says nothing of it: " + a.body)
 		}

@@ -21,7 +21,7 @@ type testCase struct {
 }
 
 func checked(command string) *v1.HealthConfig {
-	return &v1.HealthConfig{Test: []string{"CMD-SHELL", command}, Interval: 300 * time.Millisecond, Timeout: 2 * time.Second, Retries: 3}
+	return &v1.HealthConfig{Test: []string{"CMD-SHELL", command}, Interval: 300 * time.Millisecond, Timeout: 20 * time.Second, Retries: 3}
 }
 
 // named are plain images.

@@ -72,7 +72,7 @@ func (w *world) works(short, user string, change func(*container.HostConfig)) {
 		User:        user,
 		Healthcheck: &container.HealthConfig{Interval: 500 * time.Millisecond}, // the test itself is the image's
 	}}, change)
-	testbed.Eventually(w, 30*time.Second, func() error {
+	testbed.Eventually(w, time.Minute, func() error {
 		state := w.inspect(server.ID).State
 		if state.Health == nil || state.Health.Status != container.Healthy {
 			return fmt.Errorf("%s, health %+v", state.Status, state.Health)

@@ -336,7 +336,7 @@ func (w *world) unmounted(o *own) {
 	w.image = x.ref()
 	server := w.run(testbed.ContainerSpec{Name: "unmounted", Env: []string{"STATE_PATH=/state"}, Labels: map[string]string{"watchdocker.force": "true"}},
 		func(h *container.HostConfig) { h.ReadonlyRootfs, h.CapDrop = false, nil })
-	testbed.Eventually(w, 20*time.Second, func() error {
+	testbed.Eventually(w, time.Minute, func() error {
 		_, stderr, code := w.exec(server, "/watch-docker", "healthcheck")
 		if code != 0 {
 			return errors.New(stderr)

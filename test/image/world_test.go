@@ -262,7 +262,7 @@ func (w *world) must(err error) {
 // reachable waits until something listens in the engine's network.
 func (w *world) reachable(addr netip.AddrPort) {
 	w.Helper()
-	testbed.Eventually(w, 20*time.Second, func() error {
+	testbed.Eventually(w, time.Minute, func() error {
 		conn, err := w.bed.Engine().DialContext(w.Context(), "tcp", addr.String())
 		if err != nil {
 			return fmt.Errorf("dial %s: %w", addr, err)

@@ -164,7 +164,7 @@ func TestTheServerRecordsWhatIsDoneWithIt(t *testing.T) {
 			t.Errorf("an update without an engine: %d", code)
 		}
 		write("audit: {retention: 48h}\nregistry: {auth: [{host: ghcr.io, username: me, password: open sesame}]}\n")
-		testbed.Eventually(t, 10*time.Second, func() error {
+		testbed.Eventually(t, time.Minute, func() error {
 			all := inner.recorded()
 			return ifNot(strings.Contains(strings.Join(all, "\n"), "reloadConfiguration"), fmt.Sprint(all))
 		})

@@ -65,7 +65,7 @@ func TestWithoutDockerComposeProjectsAreShownAndItIsSaidWhatIsMissing(t *testing
 			if code := ann.call("POST", "/api/compose/shop/validate", "", nil); code != http.StatusOK {
 				t.Errorf("validate: %d", code)
 			}
-			testbed.Eventually(t, 20*time.Second, func() error {
+			testbed.Eventually(t, time.Minute, func() error {
 				if !strings.Contains(log.String(), `"component":"compose"`) || !strings.Contains(log.String(), c.says) {
 					return errors.New("the log doesn't say it")
 				}

@@ -135,7 +135,7 @@ func (f *follower) like(want func(frame) bool) []frame {
 // until waits for a frame.
 func (f *follower) until(t testing.TB, what string, want func(frame) bool) frame {
 	t.Helper()
-	testbed.Eventually(t, 30*time.Second, func() error { return ifNot(len(f.like(want)) > 0, "no frame: "+what) })
+	testbed.Eventually(t, time.Minute, func() error { return ifNot(len(f.like(want)) > 0, "no frame: "+what) })
 	return f.like(want)[0]
 }
 
@@ -149,7 +149,7 @@ func (f *follower) untilContainer(t testing.TB, name, state string) {
 // same compares what the events have told with what the list gives.
 func (f *follower) same(t *testing.T, s *app.Server, token string) {
 	t.Helper()
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		_, answer := ask(t, s, token, "GET", "/api/containers", nil)
 		list, err := json.Marshal(answer["containers"])
 		if err != nil {
@@ -199,7 +199,7 @@ func TestTheEventsTellOfAnUpdateAndOfWhatIsDoneByHand(t *testing.T) {
 	w.container("app", reg.Ref("app:latest"), nil)
 	s, _ := w.serve("WATCH_SCAN_INTERVAL=1h")
 	_, token := login(t, s, adminPassword)
-	testbed.Eventually(t, 20*time.Second, func() error { return ifNot(!s.Latest().ScannedAt.IsZero(), "not scanned") })
+	testbed.Eventually(t, time.Minute, func() error { return ifNot(!s.Latest().ScannedAt.IsZero(), "not scanned") })
 	f, app := w.follow(s, token), w.bed.Name("app")
 	f.until(t, "snapshot", func(m frame) bool { return m.Type == "snapshot" && m.Engine.Reachable && len(m.Containers) > 0 })
 
@@ -265,7 +265,7 @@ func TestAnEngineThatComesBackLeadsToAFreshSnapshot(t *testing.T) {
 	s, _ := w.serve("WATCH_SCAN_INTERVAL=1h")
 	_, token := login(t, s, adminPassword)
 	f, app := w.follow(s, token), w.bed.Name("app")
-	testbed.Eventually(t, 20*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		return ifNot(len(f.like(func(m frame) bool { return m.Reachable || m.Engine.Reachable })) > 0, "no engine")
 	})
 	if err := f.conn.Write(t.Context(), websocket.MessageText, []byte(`{"type":"stats","containers":["*"]}`)); err != nil {

@@ -304,7 +304,7 @@ func TestWhatAPreviewWarnsOfAndWhatItRefuses(t *testing.T) {
 
 	// What was pulled by hand is compared without the registry.
 	w.pull(reg.Ref("app:latest"))
-	testbed.Eventually(t, 20*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		return ifNot(w.byName(s.Latest())["brief"].PulledDigest != "", "the pull isn't seen yet")
 	})
 	reg.Reset()

@@ -106,7 +106,8 @@ func TestWhatPolicyLeavesAloneIsNotAsked(t *testing.T) {
 	w.expect(all, "by-short-id", scanner.Skipped, "pinned_digest")
 	w.expect(all, "built", scanner.Skipped, "local_build")
 	w.expect(all, "stopped", scanner.Unknown, "")
-	if got := fmt.Sprint(reg.Requests()); got != "[HEAD /v2/app/manifests/1.2.3-alpine]" {
+	// Only the tracked one's: its tag, and the tags that there are.
+	if got := fmt.Sprint(reg.Requests()); got != "[HEAD /v2/app/manifests/1.2.3-alpine GET /v2/app/tags/list]" {
 		t.Errorf("the registry was asked %s", got)
 	}
 	w.expect(w.scan("WATCH_DOCKER_INCLUDE_STOPPED=true"), "stopped", scanner.UpToDate, "allowed")

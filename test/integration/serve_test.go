@@ -98,24 +98,24 @@ func TestTheServerFollowsTheEngineWithoutAskingRegistries(t *testing.T) {
 		}
 	}
 	upToDate := func(c scanner.ContainerStatus) bool { return c.Status == scanner.UpToDate && c.Running }
-	testbed.Eventually(t, 20*time.Second, find("first", upToDate))
+	testbed.Eventually(t, time.Minute, find("first", upToDate))
 
 	reg.Reset()
 	second := w.start(testbed.ContainerSpec{Name: "second", Image: reg.Ref("app:latest")})
-	testbed.Eventually(t, 5*time.Second, find("second", func(c scanner.ContainerStatus) bool { return upToDate(c) && c.StartedAt != nil }))
+	testbed.Eventually(t, time.Minute, find("second", func(c scanner.ContainerStatus) bool { return upToDate(c) && c.StartedAt != nil }))
 	api := w.bed.Engine().Client()
 	if _, err := api.ContainerKill(t.Context(), second.ID, client.ContainerKillOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, 5*time.Second, find("second", func(c scanner.ContainerStatus) bool { return !c.Running && c.State == "exited" }))
+	testbed.Eventually(t, time.Minute, find("second", func(c scanner.ContainerStatus) bool { return !c.Running && c.State == "exited" }))
 	if _, err := api.ContainerRename(t.Context(), second.ID, client.ContainerRenameOptions{NewName: w.bed.Name("renamed")}); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, 5*time.Second, find("renamed", func(c scanner.ContainerStatus) bool { return c.ID == second.ID }))
+	testbed.Eventually(t, time.Minute, find("renamed", func(c scanner.ContainerStatus) bool { return c.ID == second.ID }))
 	if _, err := api.ContainerRemove(t.Context(), second.ID, client.ContainerRemoveOptions{Force: true}); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, 5*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if _, still := w.byName(s.Latest())["renamed"]; still {
 			return errors.New("a removed container is still there")
 		}
@@ -128,7 +128,7 @@ func TestTheServerFollowsTheEngineWithoutAskingRegistries(t *testing.T) {
 	// What is pulled by hand shows as well.
 	w.push(reg, "app:latest", w.index("two", "two"))
 	w.pull(reg.Ref("app:latest"))
-	testbed.Eventually(t, 5*time.Second, find("first", func(c scanner.ContainerStatus) bool { return c.Status == scanner.UpdateAvailable }))
+	testbed.Eventually(t, time.Minute, find("first", func(c scanner.ContainerStatus) bool { return c.Status == scanner.UpdateAvailable }))
 }
 
 func TestAnEngineThatGoesAwayAndComesBack(t *testing.T) {
@@ -149,7 +149,7 @@ func TestAnEngineThatGoesAwayAndComesBack(t *testing.T) {
 	if code, _ := status(t, s, "/healthz"); code != 200 {
 		t.Errorf("healthz without an engine: %d", code)
 	}
-	testbed.Eventually(t, 10*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if text := out.String(); !strings.Contains(text, "the scan failed and will be tried again") || !strings.Contains(text, "docker.host") {
 			return fmt.Errorf("the log says nothing of it: %s", text)
 		}
@@ -164,7 +164,7 @@ func TestAnEngineThatGoesAwayAndComesBack(t *testing.T) {
 		}
 		return nil
 	}
-	testbed.Eventually(t, 15*time.Second, ready)
+	testbed.Eventually(t, time.Minute, ready)
 	scanned := func(running bool) func() error {
 		return func() error {
 			c := w.byName(s.Latest())["app"]
@@ -174,7 +174,7 @@ func TestAnEngineThatGoesAwayAndComesBack(t *testing.T) {
 			return nil
 		}
 	}
-	testbed.Eventually(t, 15*time.Second, func() error { // the engine's stop has ended it
+	testbed.Eventually(t, time.Minute, func() error { // the engine's stop has ended it
 		if s.Latest().ScannedAt.IsZero() {
 			return errors.New("not scanned yet")
 		}
@@ -185,12 +185,12 @@ func TestAnEngineThatGoesAwayAndComesBack(t *testing.T) {
 	if _, err := engine.Client().ContainerStart(t.Context(), w.bed.Name("app"), client.ContainerStartOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, 5*time.Second, func() error { return ifNot(w.byName(s.Latest())["app"].Running, "not seen running") })
+	testbed.Eventually(t, time.Minute, func() error { return ifNot(w.byName(s.Latest())["app"].Running, "not seen running") })
 	if err := engine.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	testbed.Eventually(t, 20*time.Second, ready)
-	testbed.Eventually(t, 20*time.Second, scanned(false))
+	testbed.Eventually(t, time.Minute, ready)
+	testbed.Eventually(t, time.Minute, scanned(false))
 }
 
 func ifNot(ok bool, problem string) error {
@@ -331,11 +331,11 @@ func TestAChangedConfigurationFileCountsAtOnce(t *testing.T) {
 	is := func(want scanner.Status) func() error {
 		return func() error { c := w.byName(s.Latest())["app"]; return ifNot(c.Status == want, fmt.Sprintf("%+v", c)) }
 	}
-	testbed.Eventually(t, 20*time.Second, is(scanner.UpToDate))
+	testbed.Eventually(t, time.Minute, is(scanner.UpToDate))
 	write("scan: {interval: 1h}\npolicy: {skipLabels: [org.example.leave]}\n")
-	testbed.Eventually(t, 10*time.Second, is(scanner.Skipped))
+	testbed.Eventually(t, time.Minute, is(scanner.Skipped))
 	write("scan: {interval: soon}\n")
-	testbed.Eventually(t, 10*time.Second, func() error { return ifNot(strings.Contains(out.String(), "soon"), "the log says nothing") })
+	testbed.Eventually(t, time.Minute, func() error { return ifNot(strings.Contains(out.String(), "soon"), "the log says nothing") })
 	if err := is(scanner.Skipped)(); err != nil {
 		t.Errorf("a wrong file changed what counts: %v", err)
 	}

@@ -76,7 +76,7 @@ type console struct {
 
 func (w *shellWorld) dial(query string) (*websocket.Conn, *http.Response, error) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	defer cancel()
 	return websocket.Dial(ctx, w.base+"/api/shell/ws?"+query, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + w.token}}})
 }
@@ -159,7 +159,7 @@ func (c *console) closes() websocket.StatusCode {
 	c.Helper()
 	select {
 	case <-c.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		c.Fatal("the socket stays open")
 	}
 	return websocket.CloseStatus(c.err)
@@ -181,7 +181,7 @@ func (w *shellWorld) audit() (lines []string) {
 
 func (w *shellWorld) recordedAs(want string) {
 	w.Helper()
-	testbed.Eventually(w, 20*time.Second, func() error {
+	testbed.Eventually(w, time.Minute, func() error {
 		if lines := w.audit(); !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, want) }) {
 			return fmt.Errorf("%q isn't recorded among %q", want, lines)
 		}
@@ -317,7 +317,7 @@ func TestAShellEndsWithItsSession(t *testing.T) {
 	if code := watched.closes(); code != websocket.StatusPolicyViolation || time.Since(began) > time.Second {
 		t.Errorf("closed with %v after %s", code, time.Since(began))
 	}
-	testbed.Eventually(t, 8*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if list := w.inside(); len(list) > 0 {
 			return fmt.Errorf("left are %q", list)
 		}
@@ -330,7 +330,7 @@ func TestAShellEndsWithItsSession(t *testing.T) {
 	c.types("sleep 4200\n")
 	c.send(websocket.MessageText, `{"type":"close"}`)
 	c.closes()
-	testbed.Eventually(t, 8*time.Second, func() error {
+	testbed.Eventually(t, time.Minute, func() error {
 		if list := w.inside(); len(list) > 0 {
 			return fmt.Errorf("left are %q", list)
 		}

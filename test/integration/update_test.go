@@ -33,7 +33,7 @@ func (w *world) release(tag string, o testbed.ImageOptions) string {
 }
 
 func checked(command string) *v1.HealthConfig {
-	return &v1.HealthConfig{Test: []string{"CMD-SHELL", command}, Interval: 300 * time.Millisecond, Timeout: time.Second, Retries: 2}
+	return &v1.HealthConfig{Test: []string{"CMD-SHELL", command}, Interval: 300 * time.Millisecond, Timeout: 20 * time.Second, Retries: 2}
 }
 
 // outdated runs two containers with a health check and pushes a good release

@@ -4,12 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -155,23 +157,33 @@ func (o *ImageOptions) layers() ([]v1.Layer, error) {
 	if err != nil || o.Bare {
 		return []v1.Layer{payload}, err
 	}
-	base, err := layer(mediaType, addBusybox)
+	base, err := busyboxes[mediaType]()
 	return []v1.Layer{base, payload}, err
+}
+
+// busyboxes are the layers of busybox by media type. Packing one takes longer
+// than all the rest of an image.
+var busyboxes = map[types.MediaType]func() (v1.Layer, error){
+	types.DockerLayer: sync.OnceValues(func() (v1.Layer, error) { return layer(types.DockerLayer, addBusybox) }),
+	types.OCILayer:    sync.OnceValues(func() (v1.Layer, error) { return layer(types.OCILayer, addBusybox) }),
 }
 
 // layer makes a gzipped layer in memory.
 func layer(mediaType types.MediaType, fill func(*tar.Writer) error) (v1.Layer, error) {
 	var buf bytes.Buffer
-	w := tar.NewWriter(&buf)
+	z, err := gzip.NewWriterLevel(&buf, gzip.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("write layer: %w", err)
+	}
+	w := tar.NewWriter(z)
 	if err := fill(w); err != nil {
 		return nil, err
 	}
-	if err := w.Close(); err != nil {
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
 		return nil, fmt.Errorf("write layer: %w", err)
 	}
 	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil }
-	return tarball.LayerFromOpener(open,
-		tarball.WithMediaType(mediaType), tarball.WithCompressionLevel(gzip.BestSpeed), tarball.WithCompressedCaching)
+	return tarball.LayerFromOpener(open, tarball.WithMediaType(mediaType))
 }
 
 func addBusybox(w *tar.Writer) error {
