@@ -73,7 +73,7 @@ func (f *follower) run(ctx context.Context, asked bool) error {
 	pause := firstPause
 	for {
 		began := time.Now()
-		err := f.stream(ctx, asked, true)
+		err := f.stream(ctx, asked)
 		asked = false
 		switch {
 		case ctx.Err() != nil:
@@ -97,36 +97,88 @@ func (f *follower) run(ctx context.Context, asked bool) error {
 	}
 }
 
-// stream reads the log of f.id from where it was left, until it ends; with
-// follow, until the container does.
-func (f *follower) stream(ctx context.Context, asked, follow bool) error {
+// stream reads the log of f.id from where it was left, until the container
+// ends: with all others who follow it, or alone until it is where they are.
+func (f *follower) stream(ctx context.Context, asked bool) error {
+	for {
+		var err error
+		if feed, next := f.s.join(ctx, f.id, f.at[f.id]); feed != nil {
+			err = f.shared(ctx, feed, next, asked)
+		} else {
+			err = f.alone(ctx, asked, true)
+		}
+		if !errors.Is(err, errBehind) && !errors.Is(err, errCaughtUp) {
+			return err
+		}
+		asked = true // what there is to say has been said
+	}
+}
+
+// shared reads a feed that was joined.
+func (f *follower) shared(ctx context.Context, feed *feed, next int, asked bool) error {
+	defer f.s.leave(f.id, feed)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-feed.began:
+	}
+	feed.mu.Lock()
+	started, running, opened, err := feed.started, feed.running, feed.opened, feed.err
+	feed.mu.Unlock()
+	if !opened {
+		return err
+	}
+	if err := f.begun(started, running, asked); err != nil {
+		return err
+	}
+	return feed.read(ctx, next, f.give)
+}
+
+// alone reads by itself; with follow until others have what comes next, or
+// the container ends.
+func (f *follower) alone(ctx context.Context, asked, follow bool) error {
+	return f.s.tail(ctx, f.id, f.at[f.id], follow, func(stream *dockercli.LogStream) error {
+		defer func() { asked = true }()
+		return f.begun(stream.Started, stream.Running, asked)
+	}, func(l dockercli.Line, pos dockercli.LogPosition) error {
+		if err := f.give(l, pos); err != nil || !follow || !f.s.feeding(f.id, pos) {
+			return err
+		}
+		return errCaughtUp
+	})
+}
+
+// tail reads a container's log on from a position, until it ends; with
+// follow, until the container does. begun is told of each stream.
+func (s *Service) tail(ctx context.Context, id string, pos dockercli.LogPosition, follow bool,
+	begun func(*dockercli.LogStream) error, on func(dockercli.Line, dockercli.LogPosition) error,
+) error {
 	for _, tail := range []int{fewMessages, manyMessages, All} {
-		pos := f.at[f.id]
 		o := dockercli.LogOptions{Tail: tail, Follow: follow, After: pos, Reach: tail != All}
 		if pos.At.IsZero() {
 			o.Tail, o.Reach = All, false
 		} else if tail == All {
 			o.Since = pos.At
 		}
-		stream, err := f.s.engine.LogStream(ctx, f.id, o)
+		stream, err := s.engine.LogStream(ctx, id, o)
 		if err != nil {
 			return err
 		}
-		if err := f.begun(stream, asked); err != nil {
+		if err := begun(stream); err != nil {
 			stream.Close()
 			return err
 		}
-		err = stream.Read(ctx, f.give)
-		f.at[f.id] = stream.Position()
+		err = stream.Read(ctx, func(l dockercli.Line) error { return on(l, stream.Position()) })
 		if !errors.Is(err, dockercli.ErrLogGap) {
 			return err
 		}
-		asked = true // what there is to say has been said
 	}
 	return nil
 }
 
-func (f *follower) give(l dockercli.Line) error {
+// give takes a line, after which the log has been read up to pos.
+func (f *follower) give(l dockercli.Line, pos dockercli.LogPosition) error {
+	f.at[f.id] = pos
 	if f.match == nil || f.match(l.Text) {
 		f.failed = f.line(l)
 	}
@@ -134,15 +186,15 @@ func (f *follower) give(l dockercli.Line) error {
 }
 
 // begun says what has happened before a stream.
-func (f *follower) begun(stream *dockercli.LogStream, asked bool) error {
+func (f *follower) begun(started time.Time, running, asked bool) error {
 	was := f.since
-	f.since = stream.Started
+	f.since = started
 	if err := f.back(); err != nil || asked {
 		return err
 	}
-	if stream.Running {
+	if running {
 		f.stopped = false
-		if !was.IsZero() && stream.Started.After(was) {
+		if !was.IsZero() && started.After(was) {
 			return f.say(Notice{Type: Restarted, ID: f.id})
 		}
 	}
@@ -251,7 +303,7 @@ func (f *follower) again(ctx context.Context, pause time.Duration) (bool, error)
 // under load may end a stream before it has given the last lines.
 func (f *follower) rest(ctx context.Context) {
 	since := f.since
-	if err := f.stream(ctx, true, false); err != nil {
+	if err := f.alone(ctx, true, false); err != nil {
 		f.s.log.Debug("the end of a log could not be read again", logging.Container(f.id), zap.Error(err))
 	}
 	f.since = since // if it runs again by now, that is still to be said

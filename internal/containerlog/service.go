@@ -122,6 +122,8 @@ type Service struct {
 	list    []dockercli.Container
 	listed  <-chan struct{} // changed, as it was when list was made
 	at      time.Time
+
+	feeds feeds
 }
 
 // New makes a service, which must be told of the engine's events: see Note.
@@ -129,7 +131,7 @@ func New(engine Engine, log *zap.Logger) *Service {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	return &Service{engine: engine, log: log.With(logging.Component("containerlog")), changed: make(chan struct{})}
+	return &Service{engine: engine, log: log.With(logging.Component("containerlog")), changed: make(chan struct{}), feeds: feeds{byID: map[string]*feed{}}}
 }
 
 // Note takes an event of the engine: those who wait look again.

@@ -50,10 +50,12 @@ type LogOptions struct {
 }
 
 // LogPosition is a place in a log: the latest message that was read is of At,
-// and Seen of those with exactly this time have been. The zero value is the start.
+// Seen of those with exactly this time have been, and since then Late with an
+// earlier one. The zero value is the start.
 type LogPosition struct {
 	At   time.Time
 	Seen int
+	Late int
 }
 
 // Line is one line of a log. Text is made safe to be shown: see safeText. It
@@ -209,7 +211,8 @@ func (u *unhurried) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Position is after the last line that was given. It is for the time after Read.
+// Position is after the last line that was given. It is for the time after
+// Read, and for its callback.
 func (s *LogStream) Position() LogPosition { return s.pos }
 
 // flushQuiet gives what has waited long enough for its rest.
@@ -375,6 +378,7 @@ func (s *LogStream) unread(t time.Time) bool {
 	case t.After(s.pos.At):
 		s.pos = LogPosition{At: t, Seen: 1}
 	default: // the engine stamps the two streams one beside the other, and may write the later first
+		s.pos.Late++
 	}
 	return true
 }
