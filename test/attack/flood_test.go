@@ -104,7 +104,7 @@ func TestTenThousandSignInAttemptsAMinuteKeepNobodyOut(t *testing.T) {
 	if n := f.other.Load(); n > 0 {
 		t.Errorf("%d attempts were answered in another way", n)
 	}
-	if slowest > 10*time.Second || times == 0 {
+	if slowest > 30*time.Second || times == 0 {
 		t.Errorf("a known device signed in %d times, in %s at most", times, slowest)
 	}
 	// A new device, elsewhere: others at once, the attacked account soon.

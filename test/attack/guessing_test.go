@@ -161,6 +161,7 @@ func TestGuessingAtStepUpAndAtTheOldPasswordIsSlowed(t *testing.T) {
 	w = newWorld(t)
 	ann = w.signIn()
 	g, _ := ann.enrolTOTP()
+	thief := w.temporary(owner)
 	slowDown(t, 5, func() answer { return ann.do("POST", "/api/v1/auth/step-up", map[string]string{"code": g.wrong()}) })
-	slowed(t, w.temporary(owner).do("POST", otpVerify, map[string]string{"code": g.wrong()}))
+	slowed(t, thief.do("POST", otpVerify, map[string]string{"code": g.wrong()}))
 }
