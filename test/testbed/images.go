@@ -161,8 +161,9 @@ func (o *ImageOptions) layers() ([]v1.Layer, error) {
 	return []v1.Layer{base, payload}, err
 }
 
-// busyboxes are the layers of busybox by media type. Packing one takes longer
-// than all the rest of an image.
+// busyboxes are the layers of busybox by media type.
+//
+//nolint:gochecknoglobals // packing one takes longer than all the rest of an image
 var busyboxes = map[types.MediaType]func() (v1.Layer, error){
 	types.DockerLayer: sync.OnceValues(func() (v1.Layer, error) { return layer(types.DockerLayer, addBusybox) }),
 	types.OCILayer:    sync.OnceValues(func() (v1.Layer, error) { return layer(types.OCILayer, addBusybox) }),
