@@ -13,8 +13,8 @@ import (
 // A feed keeps the last lines for those who follow it, at most these many and
 // this much text; who is further behind reads the engine's log by himself.
 const (
-	feedLines = 4096
-	feedBytes = 1 << 20
+	feedLines = 2048
+	feedBytes = 256 << 10
 )
 
 // feedPause is how long one who has had all that there was lets more gather.
@@ -62,19 +62,18 @@ type feeds struct {
 }
 
 // join finds or begins a container's feed for one who has read up to pos, and
-// says what number the next line has there. Nil: the feed is not at that place.
-// Whoever joins leaves.
-func (s *Service) join(ctx context.Context, id string, pos dockercli.LogPosition) (f *feed, next int) {
+// says which line comes next. Nil: that line has been let go. Whoever joins leaves.
+func (s *Service) join(id string, pos dockercli.LogPosition) (f *feed, next int) {
 	s.feeds.mu.Lock()
 	defer s.feeds.mu.Unlock()
-	f = s.feeds.byID[id]
-	if f == nil {
-		ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-		f = &feed{stop: stop, began: make(chan struct{}), ended: make(chan struct{}), base: pos}
+	if f = s.feeds.byID[id]; f == nil {
+		ctx, stop := context.WithCancel(context.Background())
+		f = &feed{stop: stop, began: make(chan struct{}), ended: make(chan struct{}), base: pos, readers: 1}
 		s.feeds.byID[id] = f
-		go s.feed(ctx, id, f)
+		go s.fill(ctx, id, f)
+		return f, 0
 	}
-	next, there := f.after(pos)
+	next, _, there := f.after(pos)
 	if !there {
 		return nil, 0
 	}
@@ -82,16 +81,17 @@ func (s *Service) join(ctx context.Context, id string, pos dockercli.LogPosition
 	return f, next
 }
 
-// feeding reports whether a container's feed has what comes after pos.
-func (s *Service) feeding(id string, pos dockercli.LogPosition) bool {
+// within reports whether who has read up to pos had better go on with a
+// container's feed: not if what comes next is about to be let go.
+func (s *Service) within(id string, pos dockercli.LogPosition) bool {
 	s.feeds.mu.Lock()
 	f := s.feeds.byID[id]
 	s.feeds.mu.Unlock()
 	if f == nil {
 		return false
 	}
-	_, there := f.after(pos)
-	return there
+	_, spare, there := f.after(pos)
+	return there && spare
 }
 
 // leave ends a feed that nobody else reads.
@@ -116,8 +116,8 @@ func (s *Service) drop(id string, f *feed) {
 	}
 }
 
-// feed reads the engine's stream into a feed.
-func (s *Service) feed(ctx context.Context, id string, f *feed) {
+// fill reads the engine's stream into a feed.
+func (s *Service) fill(ctx context.Context, id string, f *feed) {
 	defer close(f.ended)
 	err := s.tail(ctx, id, f.base, true, f.open, f.add)
 	s.feeds.mu.Lock()
@@ -137,6 +137,16 @@ func (f *feed) open(stream *dockercli.LogStream) error {
 	return nil
 }
 
+// state gives the stream's beginning, or why there was none.
+func (f *feed) state() (started time.Time, running bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.opened {
+		return time.Time{}, false, f.err
+	}
+	return f.started, f.running, nil
+}
+
 func (f *feed) close(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -147,21 +157,13 @@ func (f *feed) close(err error) {
 	f.wake()
 }
 
-// after finds the number of the line that comes after pos.
-func (f *feed) after(pos dockercli.LogPosition) (next int, there bool) {
+// after finds the number of the first line that comes after pos, which may
+// not have come yet. spare: it is among the newer half.
+func (f *feed) after(pos dockercli.LogPosition) (next int, spare, there bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	later := sort.Search(len(f.lines), func(i int) bool { return f.lines[i].pos.At.After(pos.At) })
-	for i := later - 1; i >= 0 && f.lines[i].pos.At.Equal(pos.At); i-- {
-		if same(f.lines[i].pos, pos) {
-			return f.first + i + 1, true
-		}
-	}
-	return f.first, same(f.base, pos)
-}
-
-func same(a, b dockercli.LogPosition) bool {
-	return a.At.Equal(b.At) && a.Seen == b.Seen && a.Late == b.Late
+	i := sort.Search(len(f.lines), func(i int) bool { return f.lines[i].pos.Compare(pos) > 0 })
+	return f.first + i, i >= len(f.lines)/2, !pos.Open && f.base.Compare(pos) <= 0
 }
 
 // add takes a line, and lets the oldest go.
@@ -215,29 +217,31 @@ func (f *feed) take(from int, into []feedLine) (lines []feedLine, more <-chan st
 	return nil, f.more, nil
 }
 
-// read gives the lines from a number on, until the feed ends.
-func (f *feed) read(ctx context.Context, next int, on func(dockercli.Line, dockercli.LogPosition) error) error {
+// read gives the lines from a number on that come after pos, until the feed ends.
+func (f *feed) read(ctx context.Context, next int, pos dockercli.LogPosition, on func(dockercli.Line, dockercli.LogPosition) error) error {
 	buffer := make([]feedLine, 0, 128)
-	for {
+	for ctx.Err() == nil {
 		lines, more, err := f.take(next, buffer)
 		switch {
 		case err != nil || more == nil && len(lines) == 0:
 			return err
 		case more != nil:
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-more:
+			if err := wait(ctx, more, time.Hour); err != nil {
+				return err
 			}
 			continue
 		}
 		for _, l := range lines {
+			if l.pos.Compare(pos) <= 0 {
+				continue // the feed was behind its reader
+			}
 			if err := on(l.Line, l.pos); err != nil {
 				return err
 			}
 		}
 		if next += len(lines); len(lines) < cap(buffer) {
-			time.Sleep(feedPause)
+			_ = wait(ctx, nil, feedPause)
 		}
 	}
+	return ctx.Err()
 }

@@ -2,6 +2,8 @@ package containerlog_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -132,6 +134,7 @@ done; sleep 1000 & wait`)
 		})
 	}
 	late := follow(func(to containerlog.Sink) containerlog.Sink { slow.Sink = to; return &slow })
+	t.Cleanup(func() { slow.hold.Store(false) })
 	quick := follow(func(to containerlog.Sink) containerlog.Sink { return to })
 	both := func(want string) {
 		w.hears(quick, want)
@@ -160,4 +163,55 @@ done; sleep 1000 & wait`)
 	written := w.written(c.ID)
 	w.same(late.lines(), written)
 	w.same(quick.lines(), written)
+}
+
+// Nobody else follows, so that what is let go comes from no other's stream.
+func TestWhoIsSlowAndAloneReadsOneStream(t *testing.T) {
+	w := newWorld(t, testbed.AnyEngine)
+	engine := &counted{Client: w.engine}
+	logs := containerlog.New(engine, nil)
+	c := w.start("app", `until [ -e /go ]; do busybox usleep 20000; done; busybox seq 30000; sleep 1000 & wait`)
+	var slow slow
+	k := w.listen(func(ctx context.Context, to containerlog.Sink) error {
+		slow.Sink = to
+		return logs.Container(ctx, c.ID, c.Name, containerlog.Request{Tail: containerlog.All, Follow: true}, &slow)
+	})
+	t.Cleanup(func() { slow.hold.Store(false) })
+	w.hears(k, "<history")
+	slow.hold.Store(true)
+	_ = testbed.Must(w.engine.Exec(t.Context(), c.ID, dockercli.ExecOptions{Cmd: []string{"touch", "/go"}}))(t)
+	testbed.Eventually(t, time.Minute, func() error {
+		if n := len(w.written(c.ID)); n < 30_000 {
+			return fmt.Errorf("%d lines are written", n)
+		}
+		return nil
+	})
+	now := testbed.Must(w.engine.Inspect(t.Context(), c.ID))(t).StartedAt
+	w.must(w.engine.Restart(t.Context(), c.ID, new(time.Duration)))
+	if again := testbed.Must(w.engine.Inspect(t.Context(), c.ID))(t).StartedAt; !again.After(now) {
+		t.Fatal("it hasn't been restarted")
+	}
+	slow.hold.Store(false)
+	w.hears(k, "<restarted>")
+	w.grows(k, 60_000)
+	w.must(w.engine.Stop(t.Context(), c.ID, nil))
+	w.hears(k, "<stopped>")
+	w.same(k.lines(), w.written(c.ID))
+	// One of all, those of what was let go with its tails, one of the second start.
+	if n, _ := engine.begun(); n > 8 {
+		t.Errorf("%d streams were begun", n)
+	}
+}
+
+// What doesn't match never reaches the sink, which could end the reading.
+func TestAFollowerEndsInTheMiddleOfAFlood(t *testing.T) {
+	w := newWorld(t, testbed.AnyEngine)
+	c := w.start("app", `busybox yes "this is never wanted"`)
+	k := w.follow(c, containerlog.Request{Tail: 0, Follow: true, Match: func([]byte) bool { return false }})
+	w.hears(k, "<history")
+	time.Sleep(300 * time.Millisecond)
+	k.stop()
+	if err := w.ended(k); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }

@@ -35,6 +35,7 @@ type follower struct {
 	name   string // empty: the container alone, not its successors
 	at     map[string]dockercli.LogPosition
 	since  time.Time // when the container was started that was last read
+	seen   time.Time // … that was last asked about
 	match  func([]byte) bool
 	failed error // of the sink
 
@@ -61,20 +62,18 @@ func (s *Service) Container(ctx context.Context, id, name string, r Request, to 
 	}
 	to.Live()
 	f.at[id] = pos
-	if err := f.run(ctx, true); err != nil {
+	if err := f.run(ctx); err != nil {
 		return err
 	}
 	return to.Note(Notice{Type: Ended})
 }
 
-// run follows until nothing is left (nil). asked: what runs now is what the
-// reader knows of.
-func (f *follower) run(ctx context.Context, asked bool) error {
+// run follows until nothing is left (nil).
+func (f *follower) run(ctx context.Context) error {
 	pause := firstPause
 	for {
 		began := time.Now()
-		err := f.stream(ctx, asked)
-		asked = false
+		err := f.stream(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -84,6 +83,9 @@ func (f *follower) run(ctx context.Context, asked bool) error {
 			return err
 		case err != nil && !errors.Is(err, dockercli.ErrNotFound):
 			if err := f.lost(err); err != nil {
+				return err
+			}
+			if err := wait(ctx, f.s.next(), pause); err != nil {
 				return err
 			}
 		}
@@ -99,49 +101,61 @@ func (f *follower) run(ctx context.Context, asked bool) error {
 
 // stream reads the log of f.id from where it was left, until the container
 // ends: with all others who follow it, or alone until it is where they are.
-func (f *follower) stream(ctx context.Context, asked bool) error {
-	for {
+func (f *follower) stream(ctx context.Context) error {
+	for behind := false; ; {
 		var err error
-		if feed, next := f.s.join(ctx, f.id, f.at[f.id]); feed != nil {
-			err = f.shared(ctx, feed, next, asked)
+		if shared, next := f.join(behind); shared != nil {
+			err = f.shared(ctx, shared, next)
 		} else {
-			err = f.alone(ctx, asked, true)
+			err = f.alone(ctx, true)
 		}
-		if !errors.Is(err, errBehind) && !errors.Is(err, errCaughtUp) {
+		behind = errors.Is(err, errBehind)
+		if !behind && !errors.Is(err, errCaughtUp) {
 			return err
 		}
-		asked = true // what there is to say has been said
 	}
+}
+
+// join joins the feed, unless that has just proved to be too quick: it would
+// be begun again in vain.
+func (f *follower) join(behind bool) (shared *feed, next int) {
+	if behind {
+		return nil, 0
+	}
+	return f.s.join(f.id, f.at[f.id])
 }
 
 // shared reads a feed that was joined.
-func (f *follower) shared(ctx context.Context, feed *feed, next int, asked bool) error {
-	defer f.s.leave(f.id, feed)
+func (f *follower) shared(ctx context.Context, shared *feed, next int) error {
+	defer f.s.leave(f.id, shared)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-feed.began:
+	case <-shared.began:
 	}
-	feed.mu.Lock()
-	started, running, opened, err := feed.started, feed.running, feed.opened, feed.err
-	feed.mu.Unlock()
-	if !opened {
+	started, running, err := shared.state()
+	if err != nil {
 		return err
 	}
-	if err := f.begun(started, running, asked); err != nil {
+	if started.Before(f.seen) { // the stream has been going on since before
+		started, running = f.seen, true
+	}
+	if err := f.begun(started, running); err != nil {
 		return err
 	}
-	return feed.read(ctx, next, f.give)
+	return shared.read(ctx, next, f.at[f.id], f.give)
 }
 
-// alone reads by itself; with follow until others have what comes next, or
-// the container ends.
-func (f *follower) alone(ctx context.Context, asked, follow bool) error {
+// alone reads by itself; with follow until the container ends, or others have
+// what comes next.
+func (f *follower) alone(ctx context.Context, follow bool) error {
 	return f.s.tail(ctx, f.id, f.at[f.id], follow, func(stream *dockercli.LogStream) error {
-		defer func() { asked = true }()
-		return f.begun(stream.Started, stream.Running, asked)
+		if !follow {
+			return f.back()
+		}
+		return f.begun(stream.Started, stream.Running)
 	}, func(l dockercli.Line, pos dockercli.LogPosition) error {
-		if err := f.give(l, pos); err != nil || !follow || !f.s.feeding(f.id, pos) {
+		if err := f.give(l, pos); err != nil || !follow || !f.s.within(f.id, pos) {
 			return err
 		}
 		return errCaughtUp
@@ -173,7 +187,7 @@ func (s *Service) tail(ctx context.Context, id string, pos dockercli.LogPosition
 			return err
 		}
 	}
-	return nil
+	return nil // all of it has no gap
 }
 
 // give takes a line, after which the log has been read up to pos.
@@ -186,17 +200,17 @@ func (f *follower) give(l dockercli.Line, pos dockercli.LogPosition) error {
 }
 
 // begun says what has happened before a stream.
-func (f *follower) begun(started time.Time, running, asked bool) error {
+func (f *follower) begun(started time.Time, running bool) error {
 	was := f.since
-	f.since = started
-	if err := f.back(); err != nil || asked {
+	if started.After(was) {
+		f.since = started
+	}
+	if err := f.back(); err != nil || !running {
 		return err
 	}
-	if running {
-		f.stopped = false
-		if !was.IsZero() && started.After(was) {
-			return f.say(Notice{Type: Restarted, ID: f.id})
-		}
+	f.stopped = false
+	if !was.IsZero() && started.After(was) {
+		return f.say(Notice{Type: Restarted, ID: f.id})
 	}
 	return nil
 }
@@ -262,7 +276,7 @@ func (f *follower) successor(ctx context.Context, pause time.Duration) (bool, er
 			if !f.stopped {
 				f.rest(ctx)
 			}
-			f.id, f.since, f.stopped = next.ID, time.Time{}, false
+			f.id, f.since, f.seen, f.stopped = next.ID, time.Time{}, time.Time{}, false
 			return true, f.say(Notice{Type: Replaced, ID: next.ID})
 		case next.ID == f.id:
 			again, err := f.again(ctx, pause)
@@ -284,6 +298,7 @@ func (f *follower) successor(ctx context.Context, pause time.Duration) (bool, er
 // list is behind when one has ended: the container is asked for.
 func (f *follower) again(ctx context.Context, pause time.Duration) (bool, error) {
 	state, err := f.s.engine.Inspect(ctx, f.id)
+	f.seen = state.StartedAt
 	switch {
 	case err != nil:
 		return false, ctx.Err() // the list tells what has become of it
@@ -302,11 +317,9 @@ func (f *follower) again(ctx context.Context, pause time.Duration) (bool, error)
 // rest reads what is left of the log of a container that has ended: an engine
 // under load may end a stream before it has given the last lines.
 func (f *follower) rest(ctx context.Context) {
-	since := f.since
-	if err := f.alone(ctx, true, false); err != nil {
+	if err := f.alone(ctx, false); err != nil {
 		f.s.log.Debug("the end of a log could not be read again", logging.Container(f.id), zap.Error(err))
 	}
-	f.since = since // if it runs again by now, that is still to be said
 }
 
 // pick finds who is to be followed; none has no id.

@@ -148,7 +148,7 @@ func (g *group) run(ctx context.Context, members []member, at map[string]dockerc
 			s: g.s, id: m.id, match: g.r.Match, at: map[string]dockercli.LogPosition{m.id: at[m.id]}, line: g.line(m), note: note(m),
 		}
 		following.Go(func() {
-			err := f.run(ctx, true)
+			err := f.run(ctx)
 			if errors.Is(err, ErrUnavailable) {
 				err = f.note(Notice{Type: Failed, ID: m.id, Code: "logs_unavailable", Message: err.Error()})
 			}

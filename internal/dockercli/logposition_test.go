@@ -1,6 +1,7 @@
 package dockercli
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -9,23 +10,28 @@ import (
 // a log that is gone on with must not repeat those.
 func TestALogIsGoneOnWithAfterItsLatestMessage(t *testing.T) {
 	at := func(n int) time.Time { return time.Unix(100, int64(n)) }
-	s := &LogStream{}
-	for _, n := range []int{1, 2, 3, 4, 4, 2} { // 2: "end" on stderr, late
+	log := []int{1, 2, 3, 4, 4, 2} // 2: "end" on stderr, late
+	s := &LogStream{first: true}
+	for i, n := range log {
 		if !s.unread(at(n)) {
 			t.Errorf("%d is left out", n)
 		}
-	}
-	if want := (LogPosition{At: at(4), Seen: 2}); s.Position() != want {
-		t.Fatalf("%+v", s.Position())
-	}
-	next := &LogStream{o: LogOptions{After: s.Position()}, pos: s.Position(), skip: s.Position().Seen}
-	var given []int
-	for _, n := range []int{1, 2, 3, 4, 4, 2, 4, 5} {
-		if next.unread(at(n)) {
-			given = append(given, n)
+		from := s.Position()
+		next := &LogStream{first: true, o: LogOptions{After: from}, pos: from, skip: from.Seen}
+		var given []int
+		for _, n := range append(log, 4, 5) {
+			if next.unread(at(n)) {
+				given = append(given, n)
+			}
+		}
+		if want := append(log[i+1:], 4, 5); !slices.Equal(given, want) {
+			t.Errorf("after %d of %v come %v", i+1, log, given)
+		}
+		if next.Position().Compare(from) <= 0 {
+			t.Errorf("%+v comes before %+v", next.Position(), from)
 		}
 	}
-	if len(given) != 2 || given[0] != 4 || given[1] != 5 {
-		t.Errorf("given again: %v", given)
+	if want := (LogPosition{At: at(4), Seen: 3}); s.Position() != want {
+		t.Fatalf("%+v", s.Position())
 	}
 }

@@ -3,6 +3,7 @@ package dockercli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -45,17 +46,22 @@ type LogOptions struct {
 
 	After LogPosition // what was read before is left out
 	// Reach makes it ErrLogGap, before any line, if what the engine sends
-	// begins after After: more of it has to be asked for.
+	// doesn't begin before After: more of it has to be asked for.
 	Reach bool
 }
 
-// LogPosition is a place in a log: the latest message that was read is of At,
-// Seen of those with exactly this time have been, and since then Late with an
-// earlier one. The zero value is the start.
+// LogPosition is a place in a log: so many messages of it have been read, from
+// the first one that is of At on. What comes later in it may have an earlier
+// time, but At is the latest of those that were read. The zero value is the start.
 type LogPosition struct {
 	At   time.Time
 	Seen int
-	Late int
+	Open bool // a line has begun that hasn't been given: its beginning can't be had from here
+}
+
+// Compare orders the places in one log.
+func (p LogPosition) Compare(o LogPosition) int {
+	return cmp.Or(p.At.Compare(o.At), cmp.Compare(p.Seen, o.Seen))
 }
 
 // Line is one line of a log. Text is made safe to be shown: see safeText. It
@@ -81,8 +87,10 @@ type LogStream struct {
 	mu     sync.Mutex // over all below, which the timer of partial lines looks at, too
 	on     func(Line) error
 	pos    LogPosition
-	skip   int  // messages at After.At that are left out
 	first  bool // no message has come yet
+	there  bool // those before After.At are through
+	skip   int  // messages from there on that are left out
+	within bool // there is more of the message
 	failed error
 	leave  bool // the rest of a terminal's message, too
 	over   bool
@@ -177,6 +185,7 @@ func (s *LogStream) Read(ctx context.Context, on func(Line) error) error {
 		return s.failed
 	}
 	if err == nil {
+		s.within = false
 		s.flush(&s.out[0])
 		s.flush(&s.out[1])
 		return s.failed
@@ -211,9 +220,13 @@ func (u *unhurried) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Position is after the last line that was given. It is for the time after
-// Read, and for its callback.
-func (s *LogStream) Position() LogPosition { return s.pos }
+// Position is after the last line that was given, if it isn't open. It is for
+// the time after Read, and for its callback.
+func (s *LogStream) Position() LogPosition {
+	pos := s.pos
+	pos.Open = s.within || s.out[0].begun || s.out[1].begun
+	return pos
+}
 
 // flushQuiet gives what has waited long enough for its rest.
 func (s *LogStream) flushQuiet() {
@@ -279,6 +292,7 @@ func (s *LogStream) frame(r *bufio.Reader, p *partialLine, size int) error {
 			t, piece = s.times.cut(piece)
 			wanted = s.begin(p, t)
 		}
+		s.within = size > 0
 		if wanted {
 			s.add(p, piece)
 		}
@@ -343,6 +357,7 @@ func (s *LogStream) raw(piece []byte, fresh bool) bool {
 		piece = text
 		s.leave = !s.begin(p, t)
 	}
+	s.within = !ended
 	if !s.leave {
 		s.add(p, piece)
 	}
@@ -358,33 +373,38 @@ func (s *LogStream) begin(p *partialLine, t time.Time) bool {
 	return s.unread(t)
 }
 
-// unread counts a message, and reports whether it hasn't been read before.
+// unread counts a message, and reports whether it hasn't been read before. The
+// engine stamps the two streams one beside the other, and may write the later
+// first.
 func (s *LogStream) unread(t time.Time) bool {
+	after := s.o.After.At
 	if s.first {
 		s.first = false
-		if s.o.Reach && t.After(s.o.After.At) {
+		if s.o.Reach && !t.Before(after) {
 			s.failed = ErrLogGap
 			return false
 		}
 	}
-	switch {
-	case t.Before(s.o.After.At):
+	if s.there = s.there || !t.Before(after); !s.there {
 		return false
-	case t.Equal(s.o.After.At) && s.skip > 0:
+	}
+	if t.After(after) {
+		s.skip = 0
+	}
+	if s.skip > 0 {
 		s.skip--
 		return false
-	case t.Equal(s.pos.At):
-		s.pos.Seen++
-	case t.After(s.pos.At):
-		s.pos = LogPosition{At: t, Seen: 1}
-	default: // the engine stamps the two streams one beside the other, and may write the later first
-		s.pos.Late++
 	}
+	if t.After(s.pos.At) {
+		s.pos.At, s.pos.Seen = t, 0
+	}
+	s.pos.Seen++
 	return true
 }
 
 // add appends text to a line, and gives it if it ends.
 func (s *LogStream) add(p *partialLine, text []byte) {
+	more := s.within
 	for len(text) > 0 && s.failed == nil {
 		line, rest, ended := bytes.Cut(text, []byte{'\n'})
 		text = rest
@@ -399,6 +419,7 @@ func (s *LogStream) add(p *partialLine, text []byte) {
 			p.begun, p.quiet = true, time.Now()
 			return
 		}
+		s.within = more || len(text) > 0
 		s.give(p, line)
 	}
 }
@@ -425,6 +446,7 @@ func (s *LogStream) give(p *partialLine, line []byte) {
 		}
 	}
 	s.safe = safeText(s.safe[:0], line)
-	s.failed = s.on(Line{T: p.t, Stream: p.stream, Text: s.safe, Cut: p.cut})
+	l := Line{T: p.t, Stream: p.stream, Text: s.safe, Cut: p.cut}
 	p.text, p.begun, p.cut = p.text[:0], false, false
+	s.failed = s.on(l)
 }
