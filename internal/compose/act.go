@@ -64,15 +64,18 @@ func (s *Service) actable(ctx context.Context, r Request) (project.Target, error
 }
 
 // target is what a command acts on. What there is can be stopped and started
-// whatever the files say, and be taken down also where they are of no use.
+// whatever the files say, and be taken down also where they are of no use:
+// files that weren't found to be good are never given to the command line.
 func (s *Service) target(ctx context.Context, id string, kind composecli.Kind) (project.Target, error) {
 	t, err := s.Projects.Target(ctx, id)
 	switch {
 	case t.Name == "" || runsFiles(kind) || errors.Is(err, project.ErrNameTaken): // then its containers are another's
 		return t, err
-	case err == nil && kind == composecli.Down && s.Ready(ctx, t, nil) == nil:
+	case kind == composecli.Down && err == nil && s.Ready(ctx, t, nil) == nil:
 		return t, nil
-	case !t.Running:
+	case kind != composecli.Down && !t.Running && err == nil:
+		return t, &project.Error{Code: project.ErrNotMade, Message: id + " has no containers: bring it up first."}
+	case !t.Running && err != nil:
 		return t, err
 	}
 	return project.Target{Source: project.Source{Name: t.Name}, ID: t.ID, Running: true}, nil
@@ -81,7 +84,7 @@ func (s *Service) target(ctx context.Context, id string, kind composecli.Kind) (
 // mayTouch is an error if the action would end this program, or meet an update.
 func (s *Service) mayTouch(ctx context.Context, r Request) error {
 	services := slices.Concat(r.Action.Services, slices.Sorted(maps.Keys(r.Action.Replicas)))
-	_, ours, err := s.containers(ctx, r.Project, services)
+	_, ours, err := s.containers(ctx, r.Project, services, touches(r.Action))
 	if err != nil {
 		return err
 	}
@@ -91,9 +94,48 @@ func (s *Service) mayTouch(ctx context.Context, r Request) error {
 	return nil
 }
 
-// containers are a project's, or those of some services; ours is the service
-// that this program is, if it is one of them.
-func (s *Service) containers(ctx context.Context, id string, services []string) (ids []string, ours string, err error) {
+// reach gives the services that an action takes along with those it names.
+type reach func(all []project.ProjectService, named []string) []string
+
+// touches is how far an action reaches. Those it names need others, which are
+// made as well, and others that have restart: true are restarted with them.
+func touches(a composecli.Action) reach {
+	return func(all []project.ProjectService, named []string) []string {
+		if a.RemoveOrphans || len(named) == 0 {
+			return nil
+		}
+		makes := slices.Contains([]composecli.Kind{composecli.Up, composecli.Create, composecli.Recreate, composecli.Scale}, a.Kind)
+		found := slices.Clone(named)
+		for i := 0; i < len(found) && !a.NoDeps; i++ {
+			for _, next := range along(all, found[i], makes) {
+				if !slices.Contains(found, next) {
+					found = append(found, next)
+				}
+			}
+		}
+		return found
+	}
+}
+
+// along are the services that come along with one: those that are restarted
+// with it and, if it is made, those that it needs.
+func along(all []project.ProjectService, name string, made bool) (services []string) {
+	for _, s := range all {
+		for _, d := range s.DependsOn {
+			if made && s.Name == name {
+				services = append(services, d.Service)
+			}
+			if d.Restart && d.Service == name {
+				services = append(services, s.Name)
+			}
+		}
+	}
+	return services
+}
+
+// containers are a project's, or those of some services and of what is in
+// reach of them; ours is the service that this program is, if it is one of them.
+func (s *Service) containers(ctx context.Context, id string, services []string, reach reach) (ids []string, ours string, err error) {
 	p, err := s.Projects.Project(ctx, id)
 	if err != nil {
 		return nil, "", err
@@ -102,6 +144,9 @@ func (s *Service) containers(ctx context.Context, id string, services []string) 
 		if !slices.ContainsFunc(p.Services, func(s project.ProjectService) bool { return s.Name == name }) {
 			return nil, "", &ServiceError{Project: id, Service: name}
 		}
+	}
+	if reach != nil {
+		services = reach(p.Services, services)
 	}
 	for _, service := range p.Services {
 		if len(services) > 0 && !slices.Contains(services, service.Name) {
@@ -182,7 +227,7 @@ func (s *Service) confirm(ctx context.Context, t project.Target, binds []Bind) e
 
 // begin makes an operation of work on a project: one at a time.
 func (s *Service) begin(ctx context.Context, id, kind, actor string, work task.Work) (store.Operation, error) {
-	ids, _, err := s.containers(ctx, id, nil)
+	ids, _, err := s.containers(ctx, id, nil, nil)
 	if err != nil && !errors.Is(err, project.ErrNotFound) {
 		return store.Operation{}, err
 	}

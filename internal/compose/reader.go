@@ -29,7 +29,7 @@ func (r Reader) Read(ctx context.Context, s project.Source) (project.Facts, erro
 			Serves: service.Healthcheck || service.Published,
 		}
 		for _, d := range service.DependsOn {
-			fact.DependsOn = append(fact.DependsOn, project.Dependency{Service: d.Service, Condition: d.Condition})
+			fact.DependsOn = append(fact.DependsOn, project.Dependency{Service: d.Service, Condition: d.Condition, Restart: d.Restart})
 		}
 		f.Services = append(f.Services, fact)
 	}

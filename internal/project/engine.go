@@ -94,15 +94,16 @@ func (g *group) locate() {
 }
 
 // depends are the conditions of depends_on, by service, as the labels say:
-// "db:service_healthy:false,migrate:service_completed_successfully:false".
+// "db:service_healthy:false,migrate:service_completed_successfully:false",
+// where the last says whether it is restarted with the other.
 func (g *group) depends() map[string][]Dependency {
 	all := map[string][]Dependency{}
 	for _, c := range g.containers {
 		service := c.Labels[labelService]
 		for entry := range strings.SplitSeq(c.Labels[labelDepends], ",") {
 			on, rest, _ := strings.Cut(entry, ":")
-			condition, _, _ := strings.Cut(rest, ":")
-			if d := (Dependency{on, condition}); on != "" && !slices.Contains(all[service], d) {
+			condition, restart, _ := strings.Cut(rest, ":")
+			if d := (Dependency{on, condition, restart == "true"}); on != "" && !slices.Contains(all[service], d) {
 				all[service] = append(all[service], d)
 			}
 		}

@@ -13,6 +13,7 @@ const (
 	ErrName        Code = "project_name_invalid"   // Compose wouldn't take it
 	ErrNameTaken   Code = "project_name_taken"     // by another project, or another folder
 	ErrInUse       Code = "project_in_use"         // it has containers
+	ErrNotMade     Code = "project_not_made"       // it has none
 	ErrFileName    Code = "compose_file_name"      // no name for a file of a project
 	ErrForbidden   Code = "compose_file_forbidden" // a file that is none of the project's
 	ErrNoFile      Code = "compose_file_not_found"

@@ -46,7 +46,10 @@ type ServiceFact struct {
 }
 
 // Dependency is one entry of depends_on.
-type Dependency struct{ Service, Condition string }
+type Dependency struct {
+	Service, Condition string
+	Restart            bool // whoever has it is restarted with the other
+}
 
 // Reader understands Compose files. It must not read outside Root.
 type Reader interface {

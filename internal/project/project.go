@@ -54,6 +54,8 @@ type ProjectService struct {
 	Health          string   `json:"health"`     // "none", "starting", "healthy", "unhealthy": the worst of its containers
 	Containers      []string `json:"containers"` // ids
 	UpdateAvailable bool     `json:"updateAvailable"`
+
+	DependsOn []Dependency `json:"-"`
 }
 
 // Warning is something about a project that its user should know.

@@ -62,9 +62,8 @@ type part struct {
 
 	containers []dockercli.Container
 	fact       *ServiceFact // nil: no file says anything of it
-	depends    []Dependency
-	oneShot    bool // others wait for its end
-	orphan     bool // the files, which are known, don't have it
+	oneShot    bool         // others wait for its end
+	orphan     bool         // the files, which are known, don't have it
 	active     bool
 	live       bool // a container of it runs, or is paused
 	code       int  // that the worst container ended with
@@ -84,7 +83,7 @@ func parts(g *group, facts []ServiceFact, whole bool, profiles []string) []*part
 	}
 	for i, f := range facts {
 		p := get(f.Name)
-		p.fact, p.Image, p.depends, p.active = &facts[i], f.Image, f.DependsOn, f.enabled(profiles) && f.Replicas > 0
+		p.fact, p.Image, p.DependsOn, p.active = &facts[i], f.Image, f.DependsOn, f.enabled(profiles) && f.Replicas > 0
 	}
 	if g != nil {
 		for _, c := range g.containers {
@@ -97,7 +96,7 @@ func parts(g *group, facts []ServiceFact, whole bool, profiles []string) []*part
 		}
 		for name, depends := range g.depends() {
 			if p := byName[name]; p != nil && p.fact == nil {
-				p.depends = depends
+				p.DependsOn = depends
 			}
 		}
 	}
@@ -109,7 +108,7 @@ func parts(g *group, facts []ServiceFact, whole bool, profiles []string) []*part
 // settleStates judges each service, with regard to those that it depends on.
 func settleStates(all []*part, byName map[string]*part) {
 	for _, p := range all {
-		for _, d := range p.depends {
+		for _, d := range p.DependsOn {
 			if on := byName[d.Service]; on != nil && d.Condition == completes {
 				on.oneShot = true
 			}
@@ -193,7 +192,7 @@ func signalled() []int { return []int{130, 137, 143} }
 // on its way.
 func waits(p *part, all map[string]*part, seen map[string]bool) bool {
 	seen[p.Name] = true
-	for _, d := range p.depends {
+	for _, d := range p.DependsOn {
 		on := all[d.Service]
 		switch {
 		case on == nil || seen[d.Service]:
