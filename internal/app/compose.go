@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -60,32 +61,37 @@ func tempFolder(state string) (string, error) {
 // projectResources is project's side of what Compose makes beside containers.
 type projectResources struct{ *resource.Service }
 
+// RemoveVolume implements project.Resources.
+func (m projectResources) RemoveVolume(ctx context.Context, name string) error {
+	return m.Engine.RemoveVolume(ctx, name)
+}
+
 // ProjectResources implements project.Resources.
-func (m projectResources) ProjectResources(ctx context.Context, name string) ([]project.Network, []project.Volume, error) {
+func (m projectResources) ProjectResources(ctx context.Context, q project.ResourceQuery) ([]project.Network, []project.Volume, error) {
 	networks, err := m.Networks(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	volumes, err := m.Volumes(ctx, true)
+	volumes, err := m.Volumes(ctx, q.Measure)
 	if err != nil {
 		return nil, nil, err
 	}
 	var nets []project.Network
 	for _, n := range networks {
-		if n.Project == name {
+		if n.Project == q.Project {
 			nets = append(nets, project.Network{Name: n.Name})
 		}
 	}
 	var vols []project.Volume
 	for _, v := range volumes {
-		of := v.Project == name
+		of := v.Project == q.Project || slices.Contains(q.Volumes, v.Name)
 		users := []string{}
 		for _, u := range v.Users {
 			users = append(users, u.Name)
-			of = of || v.Anonymous && u.Project == name
+			of = of || v.Anonymous && u.Project == q.Project
 		}
 		if of {
-			vols = append(vols, project.Volume{Name: v.Name, SizeBytes: v.SizeBytes, Users: users})
+			vols = append(vols, project.Volume{Name: v.Name, SizeBytes: v.SizeBytes, Users: users, Owner: v.Project, Anonymous: v.Anonymous})
 		}
 	}
 	return nets, vols, nil

@@ -46,7 +46,10 @@ func (s *Service) Act(ctx context.Context, r Request) (store.Operation, error) {
 			return store.Operation{}, err
 		}
 	}
-	return s.begin(ctx, r.Project, "compose."+string(r.Action.Kind), r.Actor, func(ctx context.Context, report *task.Report) (any, error) {
+	if r.Action.Kind == composecli.Down && r.Action.RemoveVolumes {
+		return s.downWithVolumes(ctx, r, t)
+	}
+	return s.begin(ctx, r.Project, t.Name, "compose."+string(r.Action.Kind), r.Actor, func(ctx context.Context, report *task.Report) (any, error) {
 		return nil, s.command(ctx, report, commandProject(t), r.Action)
 	})
 }
@@ -225,8 +228,9 @@ func (s *Service) confirm(ctx context.Context, t project.Target, binds []Bind) e
 	return nil
 }
 
-// begin makes an operation of work on a project: one at a time.
-func (s *Service) begin(ctx context.Context, id, kind, actor string, work task.Work) (store.Operation, error) {
+// begin makes an operation of work on a project: one at a time, by the name
+// that Compose knows it by. Two folders of one name are one project to it.
+func (s *Service) begin(ctx context.Context, id, name, kind, actor string, work task.Work) (store.Operation, error) {
 	ids, _, err := s.containers(ctx, id, nil, nil)
 	if err != nil && !errors.Is(err, project.ErrNotFound) {
 		return store.Operation{}, err
@@ -235,7 +239,7 @@ func (s *Service) begin(ctx context.Context, id, kind, actor string, work task.W
 	if err != nil {
 		return store.Operation{}, err
 	}
-	op, err := s.Tasks.Start(ctx, task.Request{Kind: kind, Target: id, Actor: actor, Key: "compose " + id}, func(ctx context.Context, r *task.Report) (any, error) {
+	op, err := s.Tasks.Start(ctx, task.Request{Kind: kind, Target: id, Actor: actor, Key: "compose " + name}, func(ctx context.Context, r *task.Report) (any, error) {
 		defer release()
 		return work(ctx, r)
 	})

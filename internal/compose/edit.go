@@ -100,7 +100,7 @@ func (s *Service) Create(ctx context.Context, d Draft, actor string) (made proje
 		}
 	}
 	if err != nil {
-		_, undo := s.Projects.RemoveFiles(context.WithoutCancel(ctx), made.ID)
+		_, undo := s.Projects.RemoveFiles(context.WithoutCancel(ctx), made.ID, made.Path)
 		return project.Project{}, nil, errors.Join(err, undo)
 	}
 	return made, nil, nil

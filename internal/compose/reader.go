@@ -33,6 +33,9 @@ func (r Reader) Read(ctx context.Context, s project.Source) (project.Facts, erro
 		}
 		f.Services = append(f.Services, fact)
 	}
+	for _, v := range report.Volumes {
+		f.Volumes = append(f.Volumes, project.VolumeFact{Name: v.Name, External: v.External})
+	}
 	for _, p := range report.Problems {
 		f.Problems = append(f.Problems, project.Warning{Code: p.Code, Message: p.Message, File: p.File, Line: p.Line})
 	}

@@ -32,6 +32,7 @@ type Facts struct {
 	// What else the files name that is under Root, relative to Dir: env_file of
 	// services, and what is read along or may be shown (include, extends, configs).
 	EnvFiles, Others []string
+	Volumes          []VolumeFact
 	Problems         []Warning // the file, then, says less than it should
 }
 
@@ -43,6 +44,12 @@ type ServiceFact struct {
 	Profiles    []string
 	DependsOn   []Dependency
 	Serves      bool // it has a health check or publishes ports: it isn't meant to end
+}
+
+// VolumeFact is one volume of the files, by the name that the engine has it by.
+type VolumeFact struct {
+	Name     string
+	External bool
 }
 
 // Dependency is one entry of depends_on.

@@ -239,7 +239,7 @@ func TestAReadOnlyFolderIsSaid(t *testing.T) {
 	w.refused(err, project.ErrReadOnly)
 	_, err = w.s.Create(t.Context(), "new", []byte(web), nil, "ada")
 	w.refused(err, project.ErrReadOnly)
-	d, err := w.s.RemoveFiles(t.Context(), "shop")
+	d, err := w.s.RemoveFiles(t.Context(), "shop", w.root+"/shop")
 	w.refused(err, project.ErrReadOnly)
 	if len(d.Files) != 0 {
 		t.Error(d)
@@ -331,14 +331,14 @@ func TestRemovingTakesTheProjectsFilesAlone(t *testing.T) {
 	w.must(os.Symlink("../secret/web.env", w.root+"/linked/in.env"))
 	w.list.list = containers("web running")
 	w.list.list[0].Labels["com.docker.compose.project"] = "shop"
-	_, err := w.s.RemoveFiles(t.Context(), "shop")
+	_, err := w.s.RemoveFiles(t.Context(), "shop", w.root+"/shop")
 	w.refused(err, project.ErrInUse)
 	d := testbed.Must(w.s.Takes(t.Context(), "shop", true, true))(t)
 	if len(d.Containers) != 1 || d.Folder {
 		t.Errorf("%+v", d)
 	}
 	w.list.list = nil
-	removed := testbed.Must(w.s.RemoveFiles(t.Context(), "shop"))(t)
+	removed := testbed.Must(w.s.RemoveFiles(t.Context(), "shop", w.root+"/shop"))(t)
 	if !slices.Equal(removed.Files, d.Files) || !slices.Equal(d.Files, []string{".env", "conf/web.conf"}) || removed.Folder {
 		t.Errorf("%+v; foretold %+v", removed, d)
 	}
@@ -346,7 +346,7 @@ func TestRemovingTakesTheProjectsFilesAlone(t *testing.T) {
 		t.Errorf("%s; foretold %v", got, d.FilesKept)
 	}
 	w.onDisk("shop/data/db", "rows")
-	if d := testbed.Must(w.s.RemoveFiles(t.Context(), "linked"))(t); !slices.Equal(d.Files, []string{"compose.yaml", "in.env"}) || !slices.Equal(d.FilesKept, []string{"to"}) {
+	if d := testbed.Must(w.s.RemoveFiles(t.Context(), "linked", w.root+"/linked"))(t); !slices.Equal(d.Files, []string{"compose.yaml", "in.env"}) || !slices.Equal(d.FilesKept, []string{"to"}) {
 		t.Errorf("%+v", d)
 	}
 	w.onDisk("secret/web.env", "mine")
@@ -359,7 +359,7 @@ func TestRemovingTakesTheProjectsFilesAlone(t *testing.T) {
 	if d := testbed.Must(w.s.Takes(t.Context(), "alone", false, false))(t); d.Folder || len(d.Files) != 0 || len(d.FilesKept) != 2 {
 		t.Errorf("%+v", d)
 	}
-	if d := testbed.Must(w.s.RemoveFiles(t.Context(), "alone"))(t); !d.Folder {
+	if d := testbed.Must(w.s.RemoveFiles(t.Context(), "alone", w.root+"/alone"))(t); !d.Folder {
 		t.Errorf("%+v", d)
 	}
 	if _, err := os.Lstat(w.root + "/alone"); err == nil {
@@ -368,7 +368,7 @@ func TestRemovingTakesTheProjectsFilesAlone(t *testing.T) {
 	if v := testbed.Must(w.store.ComposeVersions(t.Context(), w.root+"/alone"))(t); len(v) != 0 {
 		t.Errorf("what was removed is kept: %+v", v)
 	}
-	_, err = w.s.RemoveFiles(t.Context(), "alone")
+	_, err = w.s.RemoveFiles(t.Context(), "alone", w.root+"/alone")
 	w.refused(err, project.ErrNotFound)
 }
 

@@ -88,7 +88,11 @@ func TestTwoFoldersOfOneNameHaveTwoIDs(t *testing.T) {
 	}
 	_, err := w.s.Target(t.Context(), ids[0])
 	w.refused(err, project.ErrNameTaken)
-	if d := testbed.Must(w.s.Takes(t.Context(), ids[0], true, true))(t); len(d.Containers) != 0 || !d.Folder {
+	_, err = w.s.Takes(t.Context(), ids[0], true, true)
+	w.refused(err, project.ErrNameTaken)
+	_, err = w.s.RemoveFiles(t.Context(), ids[0], w.root+"/b/shop")
+	w.refused(err, project.ErrNotFound)
+	if d := testbed.Must(w.s.Takes(t.Context(), ids[0], false, true))(t); len(d.Containers) != 0 || !d.Folder {
 		t.Errorf("%+v", d)
 	}
 }
@@ -245,7 +249,7 @@ func TestAnEngineThatIsAwayLeavesTheProjectsOnDisk(t *testing.T) {
 	w.refused(err, project.ErrUnreachable)
 	_, err = w.s.Takes(t.Context(), "shop", false, false)
 	w.refused(err, project.ErrUnreachable)
-	_, err = w.s.RemoveFiles(t.Context(), "shop")
+	_, err = w.s.RemoveFiles(t.Context(), "shop", w.root+"/shop")
 	w.refused(err, project.ErrUnreachable)
 	_, err = w.s.Create(t.Context(), "new", []byte(web), nil, "ada")
 	w.refused(err, project.ErrUnreachable)

@@ -19,6 +19,14 @@ type known struct {
 	away   error   // the engine doesn't answer
 }
 
+// name is what Compose knows it by.
+func (k *known) name() string {
+	if k.group != nil {
+		return k.group.name
+	}
+	return k.folder.source.Name
+}
+
 func (k *known) id() string {
 	if k.folder != nil {
 		return k.folder.id

@@ -92,11 +92,6 @@ type Store interface {
 	ForgetComposeVersions(ctx context.Context, folder string, names []string) error
 }
 
-// Resources tells what Compose made for a project beside its containers.
-type Resources interface {
-	ProjectResources(ctx context.Context, project string) ([]Network, []Volume, error)
-}
-
 // Dependencies are what a Service needs; those marked may be left out.
 type Dependencies struct {
 	Roots       []string // compose.path
@@ -130,6 +125,11 @@ type Service struct {
 	watching atomic.Bool // changes are told
 
 	writing sync.Map // *sync.Mutex by a project's folder
+
+	// retired are ids of folders whose files were removed while others had their
+	// names. They go to no other folder: whoever asks for the removal again
+	// means the one that is gone.
+	retired sync.Map // paths by id
 }
 
 // New makes a service, which needs Run to hear of changes at once; without,

@@ -22,6 +22,9 @@ type Deletion struct {
 	Files       []string  `json:"files"`       // that go, relative to the folder
 	FilesKept   []string  `json:"filesKept"`   // that stay, folders with a slash at the end
 	Folder      bool      `json:"folder"`      // the folder goes, too
+
+	Project string `json:"-"` // its name: what Compose knows it by
+	Path    string `json:"-"` // its folder; empty: none here
 }
 
 // Doomed is a container that goes.
@@ -38,18 +41,11 @@ type Network struct {
 	Name string `json:"name"`
 }
 
-// Volume is one that Compose made for the project, or an anonymous one of its
-// containers.
-type Volume struct {
-	Name      string   `json:"name"`
-	SizeBytes *int64   `json:"sizeBytes"` // null: not known
-	Users     []string `json:"users"`     // names of the containers that have it
-}
-
 // Takes tells what deleting a project takes, before anything is done.
 //
 // Errors: ErrNotFound, ErrUnreachable; ErrOutside if the files of a project
-// are to go that aren't here.
+// are to go that aren't here; ErrNameTaken if its volumes are to go, and
+// another folder has its name.
 func (s *Service) Takes(ctx context.Context, id string, withVolumes, withFiles bool) (Deletion, error) {
 	snap, k, err := s.get(ctx, id)
 	if err != nil {
@@ -61,6 +57,13 @@ func (s *Service) Takes(ctx context.Context, id string, withVolumes, withFiles b
 		return Deletion{}, k.away
 	case withFiles && k.folder == nil:
 		return Deletion{}, refuse(ErrOutside, "%s", notHere(s, k.group))
+	}
+	if d.Project = k.name(); k.folder != nil {
+		d.Path = k.folder.path
+	}
+	if other := snap.namesake(k.folder); withVolumes && other != nil {
+		return Deletion{}, refuse(ErrNameTaken, "%s and %s have the same project name, %s, and so the same volumes. "+
+			"Give one of them a name of its own, by `name:` at the top of its file, before volumes go.", k.folder.path, other.path, d.Project)
 	}
 	if k.taken == nil { // else all of it is the other folder's
 		if err := s.engineSide(ctx, k, withVolumes, &d); err != nil {
@@ -85,26 +88,27 @@ func (s *Service) Takes(ctx context.Context, id string, withVolumes, withFiles b
 }
 
 func (s *Service) engineSide(ctx context.Context, k *known, withVolumes bool, d *Deletion) error {
-	name := ""
-	if k.folder != nil {
-		name = k.folder.source.Name
-	}
 	if k.group != nil {
-		name = k.group.name
 		d.Containers = append(d.Containers, k.doomed()...)
 	}
-	if s.resources == nil || name == "" {
+	if s.resources == nil || d.Project == "" {
 		return nil
 	}
-	networks, volumes, err := s.resources.ProjectResources(ctx, name)
+	written := k.written()
+	networks, volumes, err := s.resources.ProjectResources(ctx, ResourceQuery{Project: d.Project, Volumes: slices.Collect(maps.Keys(written)), Measure: true})
 	if err != nil {
-		return because(ErrUnreachable, err, "What networks and volumes %s has can't be read: %s.", name, err)
+		return because(ErrUnreachable, err, "What networks and volumes %s has can't be read: %s.", d.Project, err)
 	}
 	d.Networks = append(d.Networks, networks...)
-	if withVolumes {
-		d.Volumes = append(d.Volumes, volumes...)
-	} else {
-		d.VolumesKept = append(d.VolumesKept, volumes...)
+	for _, v := range volumes {
+		external, ok := written[v.Name]
+		v.Reason = d.keeps(v, ok && external)
+		switch {
+		case withVolumes && v.Reason == "":
+			d.Volumes = append(d.Volumes, v)
+		case !external || v.Owner == d.Project:
+			d.VolumesKept = append(d.VolumesKept, v)
+		}
 	}
 	return nil
 }
@@ -174,17 +178,19 @@ func (f *folder) left(r *os.Root, gone []string) (names []string, err error) {
 
 // RemoveFiles removes the files that Takes told of, and the folder if nothing
 // else is in it, together with their versions. The project must have no
-// containers any more.
+// containers any more, and still be in the folder that Takes gave.
 //
-// Errors: as Takes, and ErrInUse, ErrReadOnly. What has gone until then is in
-// the Deletion.
-func (s *Service) RemoveFiles(ctx context.Context, id string) (Deletion, error) {
+// Errors: as Takes, and ErrInUse, ErrReadOnly; ErrNotFound if another folder
+// has the id by now. What has gone until then is in the Deletion.
+func (s *Service) RemoveFiles(ctx context.Context, id, folder string) (Deletion, error) {
 	snap, k, err := s.get(ctx, id)
 	switch {
 	case err != nil:
 		return Deletion{}, err
 	case k.folder == nil:
 		return Deletion{}, refuse(ErrOutside, "%s", notHere(s, k.group))
+	case k.folder.path != folder:
+		return Deletion{}, refuse(ErrNotFound, "The project %q is in %s now, and was in %s: nothing there is removed.", id, k.folder.path, folder)
 	case k.away != nil:
 		return Deletion{}, k.away
 	case k.group != nil:
@@ -194,6 +200,9 @@ func (s *Service) RemoveFiles(ctx context.Context, id string) (Deletion, error) 
 	defer s.lock(f.path)()
 	defer s.dirty.Store(true)
 	d := Deletion{Files: []string{}, FilesKept: []string{}}
+	if snap.namesake(f) != nil {
+		s.retired.Store(f.id, f.path)
+	}
 	err = s.within(f.root, func(r *os.Root) error {
 		for _, name := range s.removable(r, snap, f) {
 			if err := r.Remove(path.Join(f.rel, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {

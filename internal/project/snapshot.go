@@ -79,7 +79,7 @@ func (s *Service) rescan(ctx context.Context, force bool) (*snapshot, error) {
 			s.log.Debug("a folder of compose.path can't be read", logging.Err(err), zap.String("path", s.roots[i]))
 		}
 	}
-	snap.index()
+	snap.index(s.mayHave)
 	s.last.Store(snap)
 	return snap, nil
 }
@@ -125,7 +125,7 @@ func (s *Service) scan(ctx context.Context, i int, r *os.Root, old, snap *snapsh
 
 // index gives each project its id, in the order of roots and paths: the first
 // of a name has the name itself.
-func (n *snapshot) index() {
+func (n *snapshot) index(mayHave func(id string, f *folder) bool) {
 	n.byID, n.byName, n.projects = map[string]*folder{}, map[string][]*folder{}, nil
 	above := map[place]string{} // project directories that a .env elsewhere leads to, and the project's name
 	for _, f := range n.all {
@@ -151,12 +151,31 @@ func (n *snapshot) index() {
 		f.id = name
 		if !validName(name) {
 			f.id = "~" + f.hash()
-		} else if len(n.byName[name]) > 0 {
+		} else if len(n.byName[name]) > 0 || !mayHave(name, f) {
 			f.id = name + "~" + f.hash()
 		}
 		n.byName[name] = append(n.byName[name], f)
 		n.byID[f.id] = f
 	}
+}
+
+// mayHave says whether a folder may have an id: not that of one that was removed.
+func (s *Service) mayHave(id string, f *folder) bool {
+	path, ok := s.retired.Load(id)
+	return !ok || path == f.path
+}
+
+// namesake is another folder that has the name of this one, if there is any.
+func (n *snapshot) namesake(f *folder) *folder {
+	if f == nil {
+		return nil
+	}
+	for _, other := range n.byName[f.source.Name] {
+		if other.path != f.path {
+			return other
+		}
+	}
+	return nil
 }
 
 // find gives a project's folder as it is now; nil if it has none.
