@@ -169,9 +169,9 @@ func newCommand(p *parts, environ []string) *composecli.CLI {
 	return cli
 }
 
-// holdAll keeps updates off several containers.
-func (p ports) holdAll(ids []string) (release func(), err error) {
-	var held []func()
+// holdAll keeps updates off a Compose project, and off these of its containers.
+func (p ports) holdAll(project string, ids []string) (release func(), err error) {
+	held := []func(){p.updater.HoldProject(project)}
 	release = func() {
 		for _, f := range held {
 			f()

@@ -235,7 +235,7 @@ func (s *Service) begin(ctx context.Context, id, name, kind, actor string, work 
 	if err != nil && !errors.Is(err, project.ErrNotFound) {
 		return store.Operation{}, err
 	}
-	release, err := s.Hold(ids)
+	release, err := s.Hold(name, ids)
 	if err != nil {
 		return store.Operation{}, err
 	}

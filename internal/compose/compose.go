@@ -49,9 +49,10 @@ type Dependencies struct {
 	StateFolder string // our own, which no project may mount
 	Home        string // what ~ is to the command line
 	Temp        string // a folder for copies of files; empty: the system's
-	// Hold keeps updates off containers, and is an error while one is in an
+	// Hold keeps updates off a project, by the name that Compose knows it by,
+	// and off those of its containers, and is an error while one is in an
 	// operation.
-	Hold func(containers []string) (release func(), err error)
+	Hold func(project string, containers []string) (release func(), err error)
 	Own  func(container string) bool // the one that this program runs in
 }
 

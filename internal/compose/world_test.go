@@ -28,6 +28,7 @@ type world struct {
 	root string
 	host *host
 	db   *store.Store
+	own  string // the container that we run in
 }
 
 func newWorld(t *testing.T) *world {
@@ -48,11 +49,11 @@ func newWorld(t *testing.T) *world {
 	})
 	projects := testbed.Must(project.New(project.Dependencies{Roots: []string{w.root}, Engine: w.host, Store: w.db, Reader: compose.Reader{}, Resources: w.host}))(t)
 	w.Service = compose.New(compose.Dependencies{
-		Projects: projects, Commands: w.host, Engine: w.host, Tasks: tasks, Own: func(string) bool { return false },
+		Projects: projects, Commands: w.host, Engine: w.host, Tasks: tasks, Own: func(id string) bool { return id == w.own },
 		Doctor: func(context.Context, bool) (hostpath.Doctor, error) {
 			return hostpath.Doctor{Local: true, Files: os.DirFS("/").(fs.ReadLinkFS)}, nil //nolint:forcetypeassert // os.DirFS says so
 		},
-		Hold: func([]string) (func(), error) { return func() {}, nil },
+		Hold: func(string, []string) (func(), error) { return func() {}, nil },
 	})
 	return w
 }
@@ -103,6 +104,7 @@ type host struct {
 	volumes    map[string]project.Volume
 	keeps      string // a volume that gets a user when its project goes down
 	ran        []composecli.Action
+	files      []string // that commands were given
 	block      chan struct{} // a command waits for its end
 	err        error         // what a preview fails with
 	away       error         // what the list fails with
@@ -156,7 +158,7 @@ func (h *host) Do(ctx context.Context, p composecli.Project, a composecli.Action
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ran = append(h.ran, a)
+	h.ran, h.files = append(h.ran, a), append(h.files, p.Files...)
 	if a.Kind != composecli.Down {
 		return nil
 	}

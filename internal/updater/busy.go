@@ -56,15 +56,29 @@ func (u *Updater) Hold(containerID string) (release func(), operationID string, 
 	if j := u.busy(containerID); j != nil {
 		return nil, j.operation.ID, false
 	}
-	u.held[containerID]++
+	return u.keepOff(u.held, containerID), "", true
+}
+
+// HoldProject keeps updates of a Compose project's containers waiting until
+// release is called, also of those that are made meanwhile. Those that are
+// under way go on: see Hold.
+func (u *Updater) HoldProject(name string) (release func()) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.keepOff(u.projects, name)
+}
+
+// keepOff counts one who holds something; u.mu is held.
+func (u *Updater) keepOff(from map[string]int, what string) (release func()) {
+	from[what]++
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		if u.held[containerID]--; u.held[containerID] == 0 {
-			delete(u.held, containerID)
+		if from[what]--; from[what] == 0 {
+			delete(from, what)
 		}
 		u.letGo()
-	}, "", true
+	}
 }
 
 // Reserved gives the images that operations under way are about to need, by id

@@ -113,7 +113,8 @@ func (u *Updater) lastAlone() []*job {
 // image, and what it needs is done; earlier are those that wait before it.
 func (u *Updater) may(j *job, earlier []*job) bool {
 	alone := slices.ContainsFunc(u.running, func(r *job) bool { return r.alone })
-	if u.held[j.request.ContainerID] > 0 || alone || j.alone && len(u.running)+len(earlier) > 0 {
+	held := u.held[j.request.ContainerID] > 0 || j.request.Project != "" && u.projects[j.request.Project] > 0
+	if held || alone || j.alone && len(u.running)+len(earlier) > 0 {
 		return false
 	}
 	first := func(other *job) bool { return slices.Contains(j.request.after, other.request.Name) }

@@ -135,6 +135,7 @@ type Updater struct {
 	resumed  []*job                     // running handovers of an earlier process
 	jobs     map[string]*job            // by operation id, pending or running
 	held     map[string]int             // container ids that somebody else is acting on
+	projects map[string]int             // … and Compose projects
 	unsaved  map[string]store.Operation // outcomes that the store couldn't take yet
 	changed  chan struct{}              // closed, and made anew, when a container is let go
 	stopping bool
@@ -148,7 +149,7 @@ func New(d Dependencies) *Updater {
 	return &Updater{
 		engine: d.Engine, store: d.Store, credentials: d.Credentials, settings: d.Settings, own: d.Own, self: d.Self, guest: d.Guest, compose: d.Compose, files: d.Files,
 		log:  d.Logger.With(logging.Component("updater")),
-		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{},
+		wake: make(chan struct{}, 1), jobs: map[string]*job{}, held: map[string]int{}, projects: map[string]int{},
 		unsaved: map[string]store.Operation{}, changed: make(chan struct{}), changedOperation: d.Changed, others: d.Elsewhere,
 	}
 }

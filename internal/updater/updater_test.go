@@ -353,6 +353,19 @@ func TestAnUpdateWaitsForWhoeverActsOnItsContainer(t *testing.T) {
 	release()
 	<-w.up.Done(op.ID)
 	w.expect(must(w.up.Operation(t.Context(), op.ID))(t), store.Succeeded, "")
+
+	// So does one of a project's container that is newer than who acts on the project.
+	let := w.up.HoldProject("shop")
+	r := w.request(testbed.Container{ID: w.named(c.Name).ID, Name: c.Name}, "app:1", w.push("app:1", testbed.ImageOptions{Payload: "three"}))
+	r.Project = "shop"
+	op = must(w.up.Update(t.Context(), r))(t)
+	time.Sleep(300 * time.Millisecond)
+	if now := must(w.up.Operation(t.Context(), op.ID))(t); now.State != store.Queued {
+		t.Errorf("it began: %+v", now)
+	}
+	let()
+	<-w.up.Done(op.ID)
+	w.expect(must(w.up.Operation(t.Context(), op.ID))(t), store.Succeeded, "")
 }
 
 func TestWhatCantBeUpdatedIsLeftAlone(t *testing.T) {
