@@ -197,7 +197,7 @@ func (s *Service) RemoveFiles(ctx context.Context, id, folder string) (Deletion,
 		return Deletion{}, refuse(ErrInUse, "%s has containers; take it down before its files are removed.", k.group.name)
 	}
 	f := k.folder
-	defer s.lock(f.path)()
+	defer s.lock()()
 	defer s.dirty.Store(true)
 	d := Deletion{Files: []string{}, FilesKept: []string{}}
 	if snap.namesake(f) != nil {
