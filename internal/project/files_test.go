@@ -485,3 +485,27 @@ func TestADeletionWaitsForASave(t *testing.T) {
 		t.Error("the file is back")
 	}
 }
+
+func TestAFileThatStaysKeepsItsVersions(t *testing.T) {
+	w := newWorld(t)
+	w.write(map[string]string{
+		"shop/compose.yaml": "include: [more.yaml]\nservices: {web: {image: app, env_file: [shared.env]}}\n", "shop/more.yaml": web, "shop/shared.env": "A=1\n",
+		"other/compose.yaml": "services: {web: {image: app, env_file: [../shop/shared.env]}}\n",
+	})
+	for _, name := range []string{"compose.yaml", "more.yaml", "shared.env"} {
+		content, etag := w.read(name)
+		_ = testbed.Must(w.save(name, content+"# more\n", etag))(t)
+	}
+	d := testbed.Must(w.s.RemoveFiles(t.Context(), "shop", w.root+"/shop"))(t)
+	if !slices.Equal(d.Files, []string{"compose.yaml"}) || !slices.Equal(d.FilesKept, []string{"more.yaml", "shared.env"}) {
+		t.Errorf("%+v", d)
+	}
+	var left []string
+	for _, v := range testbed.Must(w.store.ComposeVersions(t.Context(), w.root+"/shop"))(t) {
+		left = append(left, v.Name)
+	}
+	slices.Sort(left)
+	if !slices.Equal(slices.Compact(left), []string{"more.yaml", "shared.env"}) {
+		t.Errorf("versions of %v are kept", left)
+	}
+}

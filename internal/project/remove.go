@@ -218,8 +218,11 @@ func (s *Service) RemoveFiles(ctx context.Context, id, folder string) (Deletion,
 		}
 		return err
 	})
-	forget := slices.Sorted(maps.Keys(f.named()))
 	if err == nil {
+		forget := d.Files // what stays keeps its versions
+		if d.Folder {
+			forget = slices.Sorted(maps.Keys(f.named()))
+		}
 		if err := s.store.ForgetComposeVersions(context.WithoutCancel(ctx), f.path, forget); err != nil {
 			s.log.Warn("the versions of removed files are not forgotten", logging.Err(err))
 		}
