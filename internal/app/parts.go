@@ -36,7 +36,7 @@ type parts struct {
 	operator   operator
 	command    *composecli.CLI // nil: there is no docker compose here
 	hosts      *hosts
-	writing    sync.Mutex // held while a project's files are changed
+	writing    sync.Mutex   // held while a project's files are changed
 	tasks      *task.Runner // operations that aren't updates
 	// images, volumes and networks
 	resources *resource.Service
