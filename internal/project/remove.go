@@ -219,13 +219,18 @@ func (s *Service) RemoveFiles(ctx context.Context, id, folder string) (Deletion,
 		return err
 	})
 	if err == nil {
-		forget := d.Files // what stays keeps its versions
-		if d.Folder {
-			forget = slices.Sorted(maps.Keys(f.named()))
-		}
-		if err := s.store.ForgetComposeVersions(context.WithoutCancel(ctx), f.path, forget); err != nil {
-			s.log.Warn("the versions of removed files are not forgotten", logging.Err(err))
-		}
+		s.forget(context.WithoutCancel(ctx), f, d)
 	}
 	return d, err
+}
+
+// forget removes the versions of what has gone; what stays keeps its own.
+func (s *Service) forget(ctx context.Context, f *folder, gone Deletion) {
+	names := gone.Files
+	if gone.Folder {
+		names = slices.Sorted(maps.Keys(f.named()))
+	}
+	if err := s.store.ForgetComposeVersions(ctx, f.path, names); err != nil {
+		s.log.Warn("the versions of removed files are not forgotten", logging.Err(err))
+	}
 }
