@@ -153,6 +153,11 @@ func TestWhatGoesWrongWithProjectsHasItsCode(t *testing.T) {
 		{fmt.Errorf("%w: none", compose.ErrNoCommand), http.StatusServiceUnavailable, "compose_unavailable"},
 		{&task.BusyError{Target: "web", OperationID: "1"}, http.StatusConflict, "project_busy"},
 		{fmt.Errorf("%w: --all", composecli.ErrInvalid), http.StatusUnprocessableEntity, "validation_failed"},
+		{fmt.Errorf("dry run: %w", &composecli.FailedError{ExitCode: 1, Message: "web: no such image"}), http.StatusConflict, "compose_failed"},
+		{fmt.Errorf("dry run: %w", composecli.ErrTimeout), http.StatusGatewayTimeout, "compose_timeout"},
+		{fmt.Errorf("%w: gone", composecli.ErrNoCompose), http.StatusServiceUnavailable, "compose_unavailable"},
+		{&composecli.TooOldError{Have: "2.10.0", Need: "2.29.1"}, http.StatusServiceUnavailable, "compose_unavailable"},
+		{fmt.Errorf("%w: compose.yaml", composecli.ErrNoFiles), http.StatusNotFound, "compose_file_not_found"},
 		{task.ErrTooMany, http.StatusTooManyRequests, "too_many_operations"},
 		{errors.New("secret"), http.StatusInternalServerError, "internal_error"},
 	} {

@@ -64,6 +64,25 @@ func problemOfCompose(err error) (Problem, bool) {
 	case errors.Is(err, task.ErrTooMany):
 		return problemOfSentinel(ErrTooManyOperations), true
 	}
+	return problemOfCommand(err)
+}
+
+// problemOfCommand is what a command comes to that a request waits for.
+func problemOfCommand(err error) (Problem, bool) {
+	var (
+		failed *composecli.FailedError
+		old    *composecli.TooOldError
+	)
+	switch {
+	case errors.As(err, &failed):
+		return problem(http.StatusConflict, compose.CodeFailed, failed.Error()), true
+	case errors.Is(err, composecli.ErrTimeout):
+		return problem(http.StatusGatewayTimeout, compose.CodeTimeout, "Docker Compose took too long and was ended. Try again."), true
+	case errors.As(err, &old), errors.Is(err, composecli.ErrNoCompose):
+		return problem(http.StatusServiceUnavailable, CodeNoCompose, sentence(err.Error())), true
+	case errors.Is(err, composecli.ErrNoFiles):
+		return problem(http.StatusNotFound, string(project.ErrNoFile), sentence(err.Error())), true
+	}
 	return Problem{}, false
 }
 

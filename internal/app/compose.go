@@ -35,7 +35,7 @@ func (s *Server) composing(cfg *config.Config, side ports) error {
 	logrus.SetOutput(io.Discard) // compose-go's; what it warns of is in our own words
 	s.projects, err = project.New(project.Dependencies{
 		Roots: cfg.Compose.Path, StateFolder: cfg.StatePath, Engine: s.engine, Store: s.store, Reader: compose.Reader{Temp: temp}, Resources: projectResources{s.resources},
-		Updates: s.updatable, FromHost: s.hosts.ours, Logger: s.log,
+		Updates: s.updatable, FromHost: s.hosts.ours, Writing: &s.writing, Logger: s.log,
 	})
 	if err != nil {
 		return err

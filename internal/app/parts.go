@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -35,6 +36,7 @@ type parts struct {
 	operator   operator
 	command    *composecli.CLI // nil: there is no docker compose here
 	hosts      *hosts
+	writing    sync.Mutex   // held while a project's files are changed
 	tasks      *task.Runner // operations that aren't updates
 	// images, volumes and networks
 	resources *resource.Service
@@ -70,7 +72,7 @@ func assemble(ctx context.Context, cfg *config.Config, environ []string, log *za
 		updates.Compose = p.command
 	}
 	if len(cfg.Compose.Path) > 0 {
-		updates.Files = projectFiles{imagefile.New(cfg.Compose.Path)}
+		updates.Files = projectFiles{imagefile.New(cfg.Compose.Path, &p.writing)}
 	}
 	p.updater = updater.New(updates)
 	p.resources = resource.New(resource.Dependencies{

@@ -3,6 +3,9 @@ package compose
 import (
 	"context"
 	"errors"
+	"maps"
+	"path/filepath"
+	"slices"
 
 	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/composefile"
@@ -29,13 +32,41 @@ func (s *Service) Save(ctx context.Context, id, name string, content []byte, ifM
 		return Saved{}, err
 	}
 	source := s.source(t)
-	source.Replace = map[string][]byte{name: content}
+	replace := map[string][]byte{name: content}
+	source.Replace = fromDir(t, replace)
 	report, err := s.acceptable(ctx, source)
 	if err != nil {
 		return Saved{}, err
 	}
 	etag, err := s.Projects.Save(ctx, id, name, content, ifMatch, actor)
-	return Saved{ETag: etag, Problems: report.Problems, Notes: report.Notes}, err
+	return Saved{ETag: etag, Problems: report.Problems, Notes: slices.Concat(report.Notes, unread(t, report, replace))}, err
+}
+
+// fromDir has files by their names from the project directory. Those who send
+// them name them from the folder, which is another one where COMPOSE_FILE leads
+// elsewhere.
+func fromDir(t project.Target, replace map[string][]byte) map[string][]byte {
+	all := map[string][]byte{}
+	for name, content := range replace {
+		if rel, err := filepath.Rel(t.Dir, filepath.Join(t.Folder, filepath.FromSlash(name))); err == nil {
+			name = rel
+		}
+		all[name] = content
+	}
+	return all
+}
+
+// unread tells of Compose files that were sent and that the project doesn't
+// read: nothing of them has been checked.
+func unread(t project.Target, report composefile.Report, replace map[string][]byte) (notes []composefile.Note) {
+	for _, name := range slices.Sorted(maps.Keys(replace)) {
+		path := filepath.Join(t.Folder, filepath.FromSlash(name))
+		read := slices.ContainsFunc(report.Files, func(file string) bool { return filepath.Join(t.Dir, filepath.FromSlash(file)) == path })
+		if ext := filepath.Ext(name); !read && (ext == ".yaml" || ext == ".yml") {
+			notes = append(notes, composefile.Note{Code: "not_read", Message: name + " is none of the files that the project is run from, so what it says is neither checked nor used."})
+		}
+	}
+	return notes
 }
 
 // Restore gives a file the content of one of its versions.

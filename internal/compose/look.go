@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/watch-docker/watch-docker/internal/composefile"
@@ -57,7 +58,8 @@ func (s *Service) Look(ctx context.Context, id string, asks bool) (View, error) 
 	if err != nil {
 		return v, nil //nolint:nilerr // Detail.Blocked says it
 	}
-	return v, s.read(ctx, &v, s.source(target), asks)
+	_, err = s.read(ctx, &v, s.source(target), asks)
+	return v, err
 }
 
 // Validate tells what would be with other content in place of some files', by
@@ -73,8 +75,10 @@ func (s *Service) Validate(ctx context.Context, id string, replace map[string][]
 	}
 	v := View{Detail: detail}
 	source := s.source(target)
-	source.Replace = replace
-	return v, s.read(ctx, &v, source, true)
+	source.Replace = fromDir(target, replace)
+	report, err := s.read(ctx, &v, source, true)
+	v.Notes = slices.Concat(v.Notes, unread(target, report, replace))
+	return v, err
 }
 
 func (s *Service) source(t project.Target) composefile.Source {
@@ -82,14 +86,14 @@ func (s *Service) source(t project.Target) composefile.Source {
 }
 
 // read fills in what the files say.
-func (s *Service) read(ctx context.Context, v *View, source composefile.Source, asks bool) error {
+func (s *Service) read(ctx context.Context, v *View, source composefile.Source, asks bool) (composefile.Report, error) {
 	report, err := composefile.Check(ctx, source)
 	if err != nil {
-		return err
+		return report, err
 	}
 	v.Problems, v.Notes, v.Variables = report.Problems, report.Notes, report.Variables
 	v.Binds, err = s.judge(ctx, report, asks)
-	return err
+	return report, err
 }
 
 // judge asks the doctor about each path. A volume from elsewhere that holds our

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"context"
+	"errors"
 
 	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
@@ -31,7 +32,7 @@ const (
 
 // Preview tells what an up would do; nothing is changed.
 //
-// Errors: as Act.
+// Errors: as Act, and those of composecli.CLI.Preview.
 func (s *Service) Preview(ctx context.Context, r Request) (Plan, error) {
 	t, err := s.actable(ctx, r)
 	if err != nil {
@@ -58,6 +59,9 @@ func (s *Service) explain(ctx context.Context, t project.Target, changes []Chang
 		return err
 	}
 	all, err := s.Engine.Containers(ctx)
+	if errors.Is(err, dockercli.ErrUnavailable) {
+		return &project.Error{Code: project.ErrUnreachable, Message: "The engine doesn't answer: " + err.Error() + ".", Err: err}
+	}
 	if err != nil {
 		return err
 	}

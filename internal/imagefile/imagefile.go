@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/watch-docker/watch-docker/internal/composefile"
 )
@@ -48,10 +49,14 @@ type Edit struct {
 }
 
 // Files are those below some folders.
-type Files struct{ roots []string }
+type Files struct {
+	roots   []string
+	writing sync.Locker
+}
 
-// New takes the folders below which files may be changed.
-func New(roots []string) *Files { return &Files{roots: roots} }
+// New takes the folders below which files may be changed, and what is held by
+// whoever in this program changes some there.
+func New(roots []string, writing sync.Locker) *Files { return &Files{roots: roots, writing: writing} }
 
 // Plan finds out what has to be changed, and changes nothing. Its errors are
 // sentences for people, without a full stop.
@@ -166,6 +171,8 @@ func (f *Files) turn(ctx context.Context, e Edit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	f.writing.Lock()
+	defer f.writing.Unlock()
 	content, err := f.read(e.File)
 	if errors.Is(err, errMissing) {
 		return errors.Join(err, ErrChanged)

@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/watch-docker/watch-docker/internal/imagefile"
 )
@@ -16,13 +18,14 @@ type folder struct {
 	root, dir string
 	files     *imagefile.Files
 	labels    map[string]string
+	writing   sync.Mutex
 }
 
 func newFolder(t *testing.T, content map[string]string) *folder {
 	t.Helper()
 	f := &folder{T: t, root: t.TempDir()}
 	f.dir = filepath.Join(f.root, "web")
-	f.files = imagefile.New([]string{f.root})
+	f.files = imagefile.New([]string{f.root}, &f.writing)
 	if err := os.Mkdir(f.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +124,27 @@ func TestAFileThatSomebodyElseHasChangedIsLeftAlone(t *testing.T) {
 	}
 	if err := f.files.Undo(t.Context(), e); !errors.Is(err, imagefile.ErrChanged) {
 		t.Errorf("without it: %v", err)
+	}
+}
+
+func TestAnEditWaitsForWhoeverWrites(t *testing.T) {
+	f := newFolder(t, map[string]string{"compose.yaml": "services:\n  app:\n    image: reg:5000/app:1.4\n"})
+	e, err := f.plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.writing.Lock()
+	applied := make(chan error, 1)
+	go func() { applied <- f.files.Apply(t.Context(), e) }()
+	select {
+	case err := <-applied:
+		t.Errorf("applied in the middle of another's writing: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	f.write("compose.yaml", f.text("compose.yaml")+"# more\n")
+	f.writing.Unlock()
+	if err := <-applied; !errors.Is(err, imagefile.ErrChanged) {
+		t.Errorf("%v", err)
 	}
 }
 

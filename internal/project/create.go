@@ -25,7 +25,7 @@ func (s *Service) Create(ctx context.Context, name string, compose, env []byte, 
 	if err := s.mayCreate(ctx, name, compose, env); err != nil {
 		return Project{}, err
 	}
-	defer s.lock(filepath.Join(s.roots[0], name))()
+	defer s.lock()()
 	files := []newFile{{"compose.yaml", compose, modeFile}}
 	if env != nil {
 		files = append(files, newFile{".env", env, modeEnv})
@@ -114,7 +114,7 @@ func (s *Service) make(r *os.Root, name string, files []newFile) error {
 		_ = d.Close()
 	}
 	for _, file := range files {
-		if err := replace(r, path.Join(name, file.name), file.content, file.mode, nil); err != nil {
+		if err := replace(r, path.Join(name, file.name), file.content, file.mode, nil, func() error { return nil }); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package project_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -427,4 +428,84 @@ func FuzzEnvFiles(f *testing.F) {
 			t.Errorf("%d bytes of %d", len(name), len(content))
 		}
 	})
+}
+
+// between is a store during whose work something else happens, once.
+type between struct {
+	project.Store
+
+	do func()
+}
+
+func (b *between) AddComposeVersion(ctx context.Context, v store.ComposeVersion) error {
+	err := b.Store.AddComposeVersion(ctx, v)
+	if do := b.do; do != nil {
+		b.do = nil
+		do()
+	}
+	return err
+}
+
+func TestAChangeInTheMiddleOfASaveIsNotOverwritten(t *testing.T) {
+	st := &between{}
+	w := shop(t, func(d *project.Dependencies) { st.Store, d.Store = d.Store, st })
+	_, etag := w.read("compose.yaml")
+	st.do = func() { w.write(map[string]string{"shop/compose.yaml": app + "# by hand\n"}) }
+	_, err := w.save("compose.yaml", app+"# ours\n", etag)
+	w.refused(err, project.ErrChanged)
+	w.onDisk("shop/compose.yaml", app+"# by hand\n")
+	if left := testbed.Must(filepath.Glob(filepath.Join(w.root, "shop/.watch*")))(t); left != nil {
+		t.Error(left)
+	}
+}
+
+// A save and a deletion wait for each other, also for a file in a folder below
+// the project's: else the save would put it back.
+func TestADeletionWaitsForASave(t *testing.T) {
+	st := &between{}
+	w := shop(t, func(d *project.Dependencies) { st.Store, d.Store = d.Store, st })
+	_, etag := w.read("conf/web.conf")
+	removed := make(chan error, 1)
+	st.do = func() {
+		go func() {
+			_, err := w.s.RemoveFiles(t.Context(), "shop", w.root+"/shop")
+			removed <- err
+		}()
+		select {
+		case err := <-removed:
+			removed <- err
+			t.Error("files are removed in the middle of a save")
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	_, err := w.save("conf/web.conf", "B=3\n", etag)
+	w.must(err)
+	w.must(<-removed)
+	if _, err := os.Lstat(w.root + "/shop/conf/web.conf"); err == nil {
+		t.Error("the file is back")
+	}
+}
+
+func TestAFileThatStaysKeepsItsVersions(t *testing.T) {
+	w := newWorld(t)
+	w.write(map[string]string{
+		"shop/compose.yaml": "include: [more.yaml]\nservices: {web: {image: app, env_file: [shared.env]}}\n", "shop/more.yaml": web, "shop/shared.env": "A=1\n",
+		"other/compose.yaml": "services: {web: {image: app, env_file: [../shop/shared.env]}}\n",
+	})
+	for _, name := range []string{"compose.yaml", "more.yaml", "shared.env"} {
+		content, etag := w.read(name)
+		_ = testbed.Must(w.save(name, content+"# more\n", etag))(t)
+	}
+	d := testbed.Must(w.s.RemoveFiles(t.Context(), "shop", w.root+"/shop"))(t)
+	if !slices.Equal(d.Files, []string{"compose.yaml"}) || !slices.Equal(d.FilesKept, []string{"more.yaml", "shared.env"}) {
+		t.Errorf("%+v", d)
+	}
+	var left []string
+	for _, v := range testbed.Must(w.store.ComposeVersions(t.Context(), w.root+"/shop"))(t) {
+		left = append(left, v.Name)
+	}
+	slices.Sort(left)
+	if !slices.Equal(slices.Compact(left), []string{"more.yaml", "shared.env"}) {
+		t.Errorf("versions of %v are kept", left)
+	}
 }

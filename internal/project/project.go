@@ -102,6 +102,7 @@ type Dependencies struct {
 	Resources   Resources                        // may be left out: then Takes knows no networks and volumes
 	Updates     func(containerID string) bool    // may be left out
 	FromHost    func(path string) (string, bool) // may be left out; how a path of the labels is called here, if it can be seen
+	Writing     sync.Locker                      // may be left out; held by whoever changes files below Roots, beside us
 	Logger      *zap.Logger                      // may be left out
 	Now         func() time.Time                 // may be left out
 }
@@ -124,7 +125,7 @@ type Service struct {
 	dirty    atomic.Bool // something changed since the last scan began
 	watching atomic.Bool // changes are told
 
-	writing sync.Map // *sync.Mutex by a project's folder
+	writing sync.Locker
 
 	// retired are ids of folders whose files were removed while others had their
 	// names. They go to no other folder: whoever asks for the removal again
@@ -137,7 +138,7 @@ type Service struct {
 func New(d Dependencies) (*Service, error) {
 	s := &Service{
 		engine: d.Engine, store: d.Store, reader: d.Reader, resources: d.Resources, updates: d.Updates, fromHost: d.FromHost,
-		log: d.Logger, now: d.Now,
+		writing: d.Writing, log: d.Logger, now: d.Now,
 	}
 	s.fillIn()
 	for _, root := range d.Roots {
@@ -165,6 +166,9 @@ func (s *Service) fillIn() {
 		s.log = zap.NewNop()
 	}
 	s.log = s.log.With(logging.Component("project"))
+	if s.writing == nil {
+		s.writing = &sync.Mutex{}
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}

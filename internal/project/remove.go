@@ -197,7 +197,7 @@ func (s *Service) RemoveFiles(ctx context.Context, id, folder string) (Deletion,
 		return Deletion{}, refuse(ErrInUse, "%s has containers; take it down before its files are removed.", k.group.name)
 	}
 	f := k.folder
-	defer s.lock(f.path)()
+	defer s.lock()()
 	defer s.dirty.Store(true)
 	d := Deletion{Files: []string{}, FilesKept: []string{}}
 	if snap.namesake(f) != nil {
@@ -218,11 +218,19 @@ func (s *Service) RemoveFiles(ctx context.Context, id, folder string) (Deletion,
 		}
 		return err
 	})
-	forget := slices.Sorted(maps.Keys(f.named()))
 	if err == nil {
-		if err := s.store.ForgetComposeVersions(context.WithoutCancel(ctx), f.path, forget); err != nil {
-			s.log.Warn("the versions of removed files are not forgotten", logging.Err(err))
-		}
+		s.forget(context.WithoutCancel(ctx), f, d)
 	}
 	return d, err
+}
+
+// forget removes the versions of what has gone; what stays keeps its own.
+func (s *Service) forget(ctx context.Context, f *folder, gone Deletion) {
+	names := gone.Files
+	if gone.Folder {
+		names = slices.Sorted(maps.Keys(f.named()))
+	}
+	if err := s.store.ForgetComposeVersions(ctx, f.path, names); err != nil {
+		s.log.Warn("the versions of removed files are not forgotten", logging.Err(err))
+	}
 }

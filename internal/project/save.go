@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"sync"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -58,11 +57,11 @@ func (s *Service) Save(ctx context.Context, id, name string, content []byte, ifM
 	return ETag(content), nil
 }
 
-// lock serialises what is written to one folder.
-func (s *Service) lock(folder string) (unlock func()) {
-	m, _ := s.writing.LoadOrStore(folder, &sync.Mutex{})
-	m.(*sync.Mutex).Lock() //nolint:forcetypeassert // nothing else is stored
-	return m.(*sync.Mutex).Unlock
+// lock serialises all that is written. One lock does for all folders: a file
+// may be reached by several of them, through links.
+func (s *Service) lock() (unlock func()) {
+	s.writing.Lock()
+	return s.writing.Unlock
 }
 
 // edit is one saving of a file.
@@ -76,17 +75,17 @@ type edit struct {
 }
 
 func (e *edit) run(ctx context.Context, r *os.Root) error {
+	defer e.s.lock()()
 	real, err := e.s.reach(r, e.f, e.name)
 	if err != nil {
 		return err
 	}
-	defer e.s.lock(filepath.Join(r.Name(), path.Dir(real)))()
 	info, err := e.before(ctx, r, real)
 	if err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // from here on it is done to the end
-	if err := replace(r, real, e.content, e.mode(info), info); err != nil {
+	if err := replace(r, real, e.content, e.mode(info), info, func() error { _, _, err := e.still(r, real); return err }); err != nil {
 		return err
 	}
 	e.s.dirty.Store(true)
@@ -100,21 +99,30 @@ func (e *edit) run(ctx context.Context, r *os.Root) error {
 
 // before checks that the file is what was read, and keeps it.
 func (e *edit) before(ctx context.Context, r *os.Root, real string) (fs.FileInfo, error) {
-	content, info, err := load(r, real)
+	content, info, err := e.still(r, real)
+	if err != nil || info == nil {
+		return nil, err
+	}
+	return info, e.s.keep(ctx, e.f, e.name, content, store.ComposeVersion{At: info.ModTime()})
+}
+
+// still checks that the file is what was read. info is nil if there is none,
+// and is to be none.
+func (e *edit) still(r *os.Root, real string) (content []byte, info fs.FileInfo, err error) {
+	content, info, err = load(r, real)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && e.ifMatch == Absent:
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil, nil
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, because(ErrChanged, err, "%s is no longer there; it has been removed since it was read.", e.name)
+		return nil, nil, because(ErrChanged, err, "%s is no longer there; it has been removed since it was read.", e.name)
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case e.ifMatch == Absent:
-		return nil, refuse(ErrFileExists, "%s is there already; read it before it is changed.", e.name)
+		return nil, nil, refuse(ErrFileExists, "%s is there already; read it before it is changed.", e.name)
 	case ETag(content) != e.ifMatch:
-		return nil, refuse(ErrChanged, "%s has been changed since it was read; read it again.", e.name)
+		return nil, nil, refuse(ErrChanged, "%s has been changed since it was read; read it again.", e.name)
 	}
-	err = e.s.keep(ctx, e.f, e.name, content, store.ComposeVersion{At: info.ModTime()})
-	return info, err
+	return content, info, nil
 }
 
 func (e *edit) mode(old fs.FileInfo) fs.FileMode {
@@ -135,8 +143,9 @@ func (s *Service) keep(ctx context.Context, f *folder, name string, content []by
 
 // replace puts a new file in the place of the old one, whose owner it gets; a
 // new one gets the folder's. Whoever reads the file has the old or the new
-// one, whole, also after a crash.
-func replace(r *os.Root, name string, content []byte, mode fs.FileMode, old fs.FileInfo) error {
+// one, whole, also after a crash. still is the last look before, so that the
+// moment in which another's change is lost is short.
+func replace(r *os.Root, name string, content []byte, mode fs.FileMode, old fs.FileInfo, still func() error) error {
 	dir := path.Dir(name)
 	beside := path.Join(dir, temporary)
 	if err := r.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -145,6 +154,10 @@ func replace(r *os.Root, name string, content []byte, mode fs.FileMode, old fs.F
 	if err := write(r, beside, content, mode, old); err != nil {
 		_ = r.Remove(beside) // the first error says more
 		return unwritten(name, err)
+	}
+	if err := still(); err != nil {
+		_ = r.Remove(beside) // as above
+		return err
 	}
 	if err := r.Rename(beside, name); err != nil {
 		_ = r.Remove(beside) // as above
