@@ -6,8 +6,8 @@
 //
 // The reading is compose-go's, the same that `docker compose` does; but no
 // file is opened by it. Each is read here, within the project's root alone,
-// its variables filled in from the project's own files alone, and handed over
-// as plain values: a path that compose-go would open is one that was looked at
+// its variables filled in from the project's own files and what the command's
+// environment is known to hold (composeenv), and handed over as plain values: a path that compose-go would open is one that was looked at
 // before.
 package composefile
 

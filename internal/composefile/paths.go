@@ -318,7 +318,7 @@ func (c *checker) checkEnvFile(path string, f types.EnvFile, service string) {
 	case f.Format == "" || f.Format == "dotenv":
 		vars := map[string]string{}
 		if err := parseEnv(content, vars, func(name string) (string, bool) { v, ok := c.env.values[name]; return v, ok }); err != nil {
-			c.badEnv(path, err)
+			c.badEnv(path, content, err)
 		}
 	}
 }
