@@ -71,6 +71,7 @@ type Report struct {
 	Variables []Variable `json:"variables"`
 	Volumes   []Resource `json:"volumes"`
 	Networks  []Resource `json:"networks"`
+	Lenders   []Lender   `json:"lenders"`
 	Files     []string   `json:"files"`    // all that were read, relative to the project's folder
 	EnvFiles  []string   `json:"envFiles"` // those of them that variables come from
 }
@@ -108,6 +109,15 @@ type Resource struct {
 	Name     string `json:"name"` // on the engine
 	Driver   string `json:"driver,omitempty"`
 	External bool   `json:"external,omitempty"`
+	Place
+}
+
+// Lender is a container besides the project whose mounts a service gets, all of
+// them (volumes_from).
+type Lender struct {
+	Service   string `json:"service"`
+	Container string `json:"container"` // its name or id, or the beginning of that
+	Written   string `json:"written"`   // before variables were filled in
 	Place
 }
 
@@ -251,6 +261,7 @@ func (c *checker) finish() Report {
 	fill(&r.Variables)
 	fill(&r.Volumes)
 	fill(&r.Networks)
+	fill(&r.Lenders)
 	fill(&r.Files)
 	fill(&r.EnvFiles)
 	return r

@@ -202,17 +202,24 @@ func need[T any](c *checker, known map[string]T, word, service, what, under stri
 
 // locateItem is where a list has a word, by itself or before a colon.
 func (c *checker) locateItem(word string, path ...string) Place {
+	if item := c.item(word, path...); item != nil {
+		return item.at
+	}
+	return Place{}
+}
+
+func (c *checker) item(word string, path ...string) *node {
 	for _, f := range append(slices.Clone(c.files), c.all...) {
 		for _, doc := range f.docs {
 			for _, item := range doc.get(path...).strs() {
 				text, source := item.str(), item.get("source").str()
 				if text == word || strings.HasPrefix(text, word+":") || strings.HasPrefix(text, word+"=") || source == word {
-					return item.at
+					return item
 				}
 			}
 		}
 	}
-	return Place{}
+	return nil
 }
 
 // cycles finds services that wait for one another, each circle once.

@@ -44,6 +44,7 @@ const (
 	KindInclude    = "include"
 	KindExtends    = "extends"
 	KindDevelop    = "develop"
+	KindLender     = "volumes_from"    // of a Lender, which is no path
 	KindCredential = "credential_spec" //nolint:gosec // a name
 )
 
