@@ -46,7 +46,8 @@ func (s *Service) List(ctx context.Context) ([]project.Project, error) {
 }
 
 // Look tells all of one project. With asks, the engine is asked about paths
-// that can't be seen from here. Values of variables are as they are.
+// that can't be seen from here. Values of variables are as they are, but for
+// those that have what looks like a secret in them.
 //
 // Errors: those of project.Service.Project.
 func (s *Service) Look(ctx context.Context, id string, asks bool) (View, error) {
@@ -91,7 +92,35 @@ func (s *Service) read(ctx context.Context, v *View, source composefile.Source, 
 	}
 	v.Problems, v.Notes, v.Variables = report.Problems, report.Notes, report.Variables
 	v.Binds, err = s.judge(ctx, report, asks)
+	v.conceal(report)
 	return err
+}
+
+// conceal keeps secrets out of what variables lead to: a path that has one in it
+// is shown as it is written.
+func (v *View) conceal(report composefile.Report) {
+	v.Variables = slices.Clone(v.Variables)
+	for i, x := range v.Variables {
+		v.Variables[i].Value, v.Variables[i].Default = report.Conceal(x.Value), report.Conceal(x.Default)
+	}
+	for i, b := range v.Binds {
+		hide := report.Conceal
+		if strings.Contains(b.Written, "$") || b.Written == b.Source {
+			hide = report.ConcealParts
+		}
+		out := &v.Binds[i]
+		if out.Source = hide(b.Source); out.Source != b.Source && b.Written != b.Source {
+			out.Source = b.Written
+		}
+		out.Target = hide(b.Target)
+		if b.Written == b.Source {
+			out.Written = out.Source
+		}
+		f := &out.Finding
+		for _, said := range []*string{&f.Host, &f.Ours, &f.Message, &f.Suggestion} {
+			*said = hide(*said)
+		}
+	}
 }
 
 // judge asks the doctor about each path. A volume that holds our own state

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,28 @@ func boxed() *Service {
 			return hostpath.Doctor{Files: fstest.MapFS{"config/db": {}}, Mounts: hostpath.Mounts{{Type: hostpath.Volume, Name: "wd_state", Source: "/var/lib/docker/volumes/wd_state/_data", Destination: "/config"}}}, nil
 		},
 	})
+}
+
+func TestAViewHasNoSecretsThatVariablesBring(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"compose.yaml": "services:\n  a:\n    image: a\n    command: [$COLOUR, $DB_PASSWORD]\n    volumes: ['/${DB_PASSWORD}:/x', '/plain:/${COLOUR}']\n",
+		".env":         "DB_PASSWORD=hunter2\nCOLOUR=a${DB_PASSWORD}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var v View
+	if err := boxed().read(t.Context(), &v, composefile.Source{Root: dir, Dir: dir}, false); err != nil || len(v.Binds) != 2 {
+		t.Fatal(err, v.Binds)
+	}
+	if all := fmt.Sprintf("%+v", v); strings.Contains(all, "hunter2") {
+		t.Errorf("%+v", v)
+	}
+	if v.Binds[0].Source != "/${DB_PASSWORD}:/x" || v.Binds[1].Source != "/plain" {
+		t.Errorf("%+v", v.Binds)
+	}
 }
 
 func TestWhatLeadsToOurOwnStateIsRefused(t *testing.T) {

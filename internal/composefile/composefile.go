@@ -61,7 +61,8 @@ type Note struct {
 }
 
 // Report is what the files say. With problems, the rest is as far as it could
-// be read.
+// be read. Problems and notes have no values of variables in them that look like
+// secrets; all else has them: see Conceal.
 type Report struct {
 	Name      string     `json:"name"`
 	Problems  []Problem  `json:"problems"`
@@ -74,6 +75,8 @@ type Report struct {
 	Lenders   []Lender   `json:"lenders"`
 	Files     []string   `json:"files"`    // all that were read, relative to the project's folder
 	EnvFiles  []string   `json:"envFiles"` // those of them that variables come from
+
+	hidden hidden
 }
 
 // Service is one of the project's.
@@ -162,7 +165,7 @@ func Check(ctx context.Context, s Source) (report Report, err error) {
 		return Report{}, err
 	}
 	defer r.close()
-	c := &checker{ctx: ctx, src: s, reader: r, places: map[string][]mention{}, known: map[string]int{}, cast: newCasts()}
+	c := &checker{ctx: ctx, src: s, reader: r, places: map[string][]mention{}, known: map[string]int{}, cast: newCasts(), looked: map[string]bool{}, named: map[string]string{}}
 	defer func() {
 		if caught := recover(); caught != nil { // compose-go on words nobody foresaw
 			c.problem("invalid", Place{}, "The files can't be understood: %v.", caught)
@@ -185,6 +188,9 @@ type checker struct {
 	src    Source
 	reader *reader
 	env    env
+	envs   []env             // of includes that have their own
+	looked map[string]bool   // values that were filled in
+	named  map[string]string // paths that variables lead to, as they are written
 
 	files    []*file // those of the command line, in order
 	all      []*file // and what they include or extend, one for each visit
@@ -243,6 +249,14 @@ func (c *checker) relative(path string) string {
 	return path
 }
 
+// name is a path for people: as it is written, if variables lead to it.
+func (c *checker) name(path string) string {
+	if written, ok := c.named[path]; ok {
+		return written
+	}
+	return c.relative(path)
+}
+
 // finish makes the report's lists non-nil and orders them.
 func (c *checker) finish() Report {
 	r := c.report
@@ -254,6 +268,8 @@ func (c *checker) finish() Report {
 	slices.SortStableFunc(r.Variables, func(a, b Variable) int { return compare(a.Name, b.Name) })
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return byPlace(a.Place, b.Place) })
 	slices.SortStableFunc(r.Notes, func(a, b Note) int { return byPlace(a.Place, b.Place) })
+	r.hidden = c.secretsOf()
+	r.conceal()
 	fill(&r.Problems)
 	fill(&r.Notes)
 	fill(&r.Services)

@@ -130,7 +130,8 @@ func (c *checker) envFile(path, what string, at Place, vars map[string]string, o
 
 func (c *checker) badEnv(path string, content []byte, err error) {
 	place := Place{File: c.relative(path)}
-	if m := envLine.FindStringSubmatch(err.Error()); m != nil {
+	var broken *template.InvalidTemplateError
+	if m := envLine.FindStringSubmatch(err.Error()); m != nil && !errors.As(err, &broken) {
 		place.Line, _ = strconv.Atoi(m[1])
 		reason, _, _ := strings.Cut(m[2], " in variable name")
 		reason, _, _ = strings.Cut(reason, "quoted value")
@@ -147,7 +148,7 @@ func (c *checker) badEnv(path string, content []byte, err error) {
 	case errors.Is(err, errGrown):
 		c.problem("too_big", place, "The file's variables grow beyond %d MiB by naming one another.", maxValue/8>>20)
 	case errors.As(err, &missing):
-		c.problem("missing_variable", place, "The variable %s must have a value: %s.", missing.Variable, missing.Reason)
+		c.problem("missing_variable", place, "The variable %s must have a value%s.", missing.Variable, colon(literal(missing.Reason, string(content))))
 	default:
 		c.problem("bad_env_file", place, "The file can't be read as lines of NAME=value: a ${…} in it isn't closed or isn't a variable.")
 	}
@@ -206,6 +207,7 @@ func (c *checker) substitute(text string, e env) (string, error) {
 			ours = name
 		}
 		value, ok := e.values[name]
+		c.looked[value] = true
 		if c.grown += len(value); c.grown > maxValue {
 			grown = true
 			return "", true
@@ -272,14 +274,14 @@ func (c *checker) wrongVariable(err error, text string, at Place) {
 	switch {
 	case errors.As(err, &ours):
 		c.ourVariable(ours, at)
-	case errors.As(err, &missing) && missing.Reason != "":
+	case errors.As(err, &missing) && literal(missing.Reason, text) != "":
 		c.problem("missing_variable", at, "The variable %s has no value: %s. Set it in .env.", missing.Variable, missing.Reason)
 	case errors.As(err, &missing):
 		c.problem("missing_variable", at, "The variable %s has no value, and must have one. Set it in .env.", missing.Variable)
 	case errors.Is(err, errGrown):
 		c.problem("too_big", at, "The values of variables come to more than %d MiB in all.", maxValue>>20)
 	default:
-		c.problem("bad_interpolation", at, "%q has a $ that starts no variable. Write $$ where you mean the sign itself.", short(text))
+		c.problem("bad_interpolation", at, "There is a $ that starts no variable. Write $$ where you mean the sign itself.")
 	}
 }
 

@@ -109,6 +109,9 @@ func (c *checker) loadFault(s *stage, err error) {
 	var at Place
 	if m := decodedPath.FindStringSubmatch(said); m != nil { // of mapstructure
 		path := append([]string{m[1], m[2]}, strings.Split(m[3], ".")...)
+		if c.quotes(m[4]) {
+			m[4] = "with what its variables come to"
+		}
 		c.problem("bad_value", c.locate(path...), "%s isn't what Compose takes: %s.", strings.Join(path, "."), strings.TrimRight(m[4], "."))
 		return
 	}
@@ -118,6 +121,9 @@ func (c *checker) loadFault(s *stage, err error) {
 		at = c.locate("services", m[1])
 	}
 	said, _, _ = strings.Cut(said, ": invalid compose project")
+	if c.quotes(said) {
+		said = "with what the variables come to that it has"
+	}
 	c.problem("invalid", at, "Compose won't take this: %s.", strings.TrimRight(strings.ReplaceAll(said, "\n", " "), "."))
 }
 
@@ -194,8 +200,11 @@ func need[T any](c *checker, known map[string]T, word, service, what, under stri
 		hint = "Did you mean " + right + "?"
 	}
 	at := c.locate("services", service, under, word)
-	if item := c.locateItem(word, "services", service, under); item != (Place{}) {
-		at = item
+	if item := c.item(word, "services", service, under); item != nil {
+		at = item.at
+		if item.isFilled() {
+			word = item.text
+		}
 	}
 	c.problem("undefined", at, "%s uses the %s %s, which isn't defined. %s", service, what, word, hint)
 }

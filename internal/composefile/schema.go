@@ -59,6 +59,9 @@ func (c *checker) checkSchema(doc *node) {
 		}
 	}
 	if len(c.report.Problems) == before {
+		if doc.isFilled() {
+			err = errors.New("of a value that variables are part of")
+		}
 		c.problem("bad_value", doc.at, "The file isn't what Compose takes: %s.", err)
 	}
 }
@@ -164,6 +167,10 @@ func (c *checker) schemaFault(doc *node, e *jsonschema.ValidationError) {
 	if where == "" {
 		where = "the file"
 	}
+	if quotesValue(e) && n.isFilled() {
+		c.problem("bad_value", at, "%s isn't what Compose takes, with what its variables come to.", where)
+		return
+	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		for _, key := range k.Properties {
@@ -180,6 +187,15 @@ func (c *checker) schemaFault(doc *node, e *jsonschema.ValidationError) {
 	default:
 		c.problem("bad_value", at, "%s isn't what Compose takes: %s.", where, e.ErrorKind.LocalizedString(message.NewPrinter(language.English)))
 	}
+}
+
+// quotesValue tells whether a fault's words have the value in them.
+func quotesValue(e *jsonschema.ValidationError) bool {
+	switch e.ErrorKind.(type) {
+	case *kind.AdditionalProperties, *kind.Type, *kind.Required:
+		return false
+	}
+	return true
 }
 
 func (c *checker) unknownKey(in *node, key, where, schemaURL string) {
