@@ -242,6 +242,11 @@ func TestHostileFilesCostLittle(t *testing.T) {
 		"many services":  {map[string]string{"app/compose.yaml": "services:\n" + strings.Join(numbered(30000, "  a%d: {image: x}\n"), "")}, "too_complex"},
 		"many variables": {map[string]string{"app/compose.yaml": web + "    command: ['" + strings.Join(numbered(30000, "${V%d}"), "', '") + "']\n", "app/.env": strings.Join(numbered(60000, "W%d=1\n"), "")}, ""},
 		"many secrets":   {map[string]string{"app/compose.yaml": web + "    environment:\n" + strings.Join(numbered(30000, "      - PASSWORD%d=x\n"), "") + "    volumes:\n" + strings.Join(numbered(10000, "      - v%d:/v%[1]d\n"), "")}, "undefined"},
+		"unknown keys":   {map[string]string{"app/compose.yaml": strings.Join(numbered(49000, "k%d: 1\n"), "")}, "unknown_key"},
+		"unknown in all": {map[string]string{"app/compose.yaml": "services:\n" + strings.Join(numbered(900, "  a%d: {image: x, "+strings.Join(numbered(50, "k%d: 1"), ", ")+"}\n"), "")}, "unknown_key"},
+		"documents":      {map[string]string{"app/compose.yaml": strings.Repeat("---\na: 1\n", 50000)}, "too_complex"},
+		"empty ones":     {map[string]string{"app/compose.yaml": strings.Repeat("---\n", 500000)}, "empty_file"},
+		"wrong ones":     {map[string]string{"app/compose.yaml": strings.Repeat("---\nservices: 1\n", 100)}, "wrong_type"},
 		"many files":     {map[string]string{"app/compose.yaml": web}, "too_many_files"},
 	} {
 		t.Run(name, func(t *testing.T) {

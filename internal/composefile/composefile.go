@@ -136,6 +136,7 @@ const (
 	maxFiles    = 100
 	maxVisits   = 1000      // of files, each as often as it is included or extended
 	maxDepth    = 64        // of nesting in a file
+	maxDocs     = 100       // in a file
 	maxNodes    = 100_000   // of one file once its aliases are written out
 	maxWork     = 1_000_000 // nodes that includes and extends make of all files together
 	maxValue    = 8 << 20   // bytes that variables may grow to

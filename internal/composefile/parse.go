@@ -115,6 +115,10 @@ func parse(name string, content []byte, fail func(code string, at Place, format 
 		if len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" && doc.Content[0].Kind == yaml.ScalarNode {
 			continue
 		}
+		if len(docs) == maxDocs {
+			p.fail("too_complex", Place{p.name, doc.Line, doc.Column}, "The file has more than %d documents. Make one of them.", maxDocs)
+			return nil, 0
+		}
 		n := p.node(doc.Content[0], 0)
 		if n != nil && n.kind != yaml.MappingNode {
 			p.fail("not_a_mapping", n.at, "A Compose file is made of keys such as services: and what belongs to them; this is a %s.", kindName(n))
