@@ -56,6 +56,15 @@ func TestWhatIsSaidOfFilesHasNoValueOfVariables(t *testing.T) {
 	}
 }
 
+func TestWhatIsSaidOfAnEnvFileHasNothingOfItsLines(t *testing.T) {
+	for _, line := range []string{"A=${ line 3: hunter2", "A=hunter2${", "hunter2 is no line", "A=\"hunter2", "B=hunter2\nA=${GONE:?${B}}", "A=${GONE:?${B-hunter2}}"} {
+		r := check(t, map[string]string{"app/compose.yaml": web, "app/.env": line + "\n"})
+		if len(r.Problems) != 1 || strings.Contains(fmt.Sprint(r.Problems), "hunter2") {
+			t.Errorf("%s: %v", line, r.Problems)
+		}
+	}
+}
+
 func TestNotesHaveNoSecretsThatVariablesBring(t *testing.T) {
 	r := check(t, map[string]string{
 		"app/compose.yaml": web + "    volumes: ['/etc/${DB_PASSWORD}/x:/x']\n    security_opt: ['${DB_PASSWORD}:unconfined']\n    environment: ['${DB_PASSWORD}=://a:b@c']\n",
