@@ -92,7 +92,7 @@ func (f fakeCompose) Create(ctx context.Context, d compose.Draft, actor string) 
 }
 
 func (f fakeCompose) Files(_ context.Context, id string) ([]project.File, error) {
-	return []project.File{{Name: ".env"}}, f.known(id, "files of %s", id)
+	return []project.File{{Name: ".env", ETag: `"1"`}}, f.known(id, "files of %s", id)
 }
 
 func (f fakeCompose) Read(_ context.Context, id, name string) ([]byte, string, error) {
@@ -128,6 +128,11 @@ func TestWhatFilesHideIsShownToAnAdministratorWithAFreshProofAlone(t *testing.T)
 	a = w.do("GET", env+"&reveal=true", bearer("admin"))
 	if a.status != http.StatusOK || a.get("content") != "DB_PASSWORD=hush\nCOLOUR=red\n" || a.get("etag") != `"1"` || a.header.Get("ETag") != `"1"` {
 		t.Errorf("%s %v", a, a.header)
+	}
+	for who, want := range map[string]bool{"stale:admin": false, "api:admin": false, "admin": true} {
+		if a := w.do("GET", "/api/compose/web/files", bearer(who)); a.status != http.StatusOK || strings.Contains(a.text, `"etag":"\"1\""`) != want {
+			t.Errorf("the files' ETags for %s: %s", who, a)
+		}
 	}
 	if a := w.do("GET", "/api/compose/web", bearer("viewer")); !strings.Contains(a.text, `"DB_PASSWORD","value":"***"`) {
 		t.Errorf("variables: %s", a)

@@ -176,7 +176,7 @@ func (s *Service) Ready(ctx context.Context, t project.Target, replace map[strin
 	if err != nil {
 		return err
 	}
-	if problems := slices.Concat(report.Problems, ofOurEnvironment(report.Variables)); len(problems) > 0 {
+	if problems := report.Problems; len(problems) > 0 {
 		return &InvalidError{Project: t.ID, Problems: problems}
 	}
 	binds, err := s.judge(ctx, report, true)
@@ -188,21 +188,6 @@ func (s *Service) Ready(ctx context.Context, t project.Target, replace map[strin
 		return &PathsError{Project: t.ID, Binds: refused}
 	}
 	return s.confirm(ctx, t, binds)
-}
-
-// ofOurEnvironment are variables that a project doesn't set, and that the
-// command line would take from its own environment.
-func ofOurEnvironment(all []composefile.Variable) (problems []composefile.Problem) {
-	for _, v := range all {
-		if (v.Name == "HOME" || v.Name == "PATH") && v.From == composefile.FromUnset {
-			p := composefile.Problem{Code: "own_variable", Message: v.Name + " would be Watch Docker's own, not yours: write the value, or set it in .env."}
-			if len(v.Uses) > 0 {
-				p.Place = v.Uses[0]
-			}
-			problems = append(problems, p)
-		}
-	}
-	return problems
 }
 
 // confirm is an error if the engine's host has another folder than we see

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/watch-docker/watch-docker/internal/composefile"
+	"github.com/watch-docker/watch-docker/internal/dockercli"
 	"github.com/watch-docker/watch-docker/internal/hostpath"
 	"github.com/watch-docker/watch-docker/internal/project"
 )
@@ -45,7 +46,8 @@ func (s *Service) List(ctx context.Context) ([]project.Project, error) {
 }
 
 // Look tells all of one project. With asks, the engine is asked about paths
-// that can't be seen from here. Values of variables are as they are.
+// that can't be seen from here. Values of variables are as they are, but for
+// those that have what looks like a secret in them.
 //
 // Errors: those of project.Service.Project.
 func (s *Service) Look(ctx context.Context, id string, asks bool) (View, error) {
@@ -93,11 +95,40 @@ func (s *Service) read(ctx context.Context, v *View, source composefile.Source, 
 	}
 	v.Problems, v.Notes, v.Variables = report.Problems, report.Notes, report.Variables
 	v.Binds, err = s.judge(ctx, report, asks)
+	v.conceal(report)
 	return report, err
 }
 
-// judge asks the doctor about each path. A volume from elsewhere that holds our
-// own state counts as one.
+// conceal keeps secrets out of what variables lead to: a path that has one in it
+// is shown as it is written.
+func (v *View) conceal(report composefile.Report) {
+	v.Variables = slices.Clone(v.Variables)
+	for i, x := range v.Variables {
+		v.Variables[i].Value, v.Variables[i].Default = report.Conceal(x.Value), report.Conceal(x.Default)
+	}
+	for i, b := range v.Binds {
+		hide := report.Conceal
+		if strings.Contains(b.Written, "$") || b.Written == b.Source {
+			hide = report.ConcealParts
+		}
+		out := &v.Binds[i]
+		if out.Source = hide(b.Source); out.Source != b.Source && b.Written != b.Source {
+			out.Source = b.Written
+		}
+		out.Target = hide(b.Target)
+		if b.Written == b.Source {
+			out.Written = out.Source
+		}
+		f := &out.Finding
+		for _, said := range []*string{&f.Host, &f.Ours, &f.Message, &f.Suggestion} {
+			*said = hide(*said)
+		}
+	}
+}
+
+// judge asks the doctor about each path. A volume that holds our own state
+// counts as one: the engine takes the one that there is of a name, external or
+// not. So does a container that lends it.
 func (s *Service) judge(ctx context.Context, report composefile.Report, asks bool) ([]Bind, error) {
 	doctor, err := s.Doctor(ctx, asks)
 	if err != nil {
@@ -119,13 +150,51 @@ func (s *Service) judge(ctx context.Context, report composefile.Report, asks boo
 		}
 	}
 	for _, v := range report.Volumes {
-		if v.External && doctor.HoldsVolume(v.Name, s.StateFolder) {
+		if doctor.HoldsVolume(v.Name, s.StateFolder) {
 			b := Bind{Path: composefile.Path{Kind: composefile.KindVolume, Reader: composefile.ReaderEngine, Written: v.Key, Source: v.Name, Place: v.Place}}
 			b.Finding.holdsState("the volume " + v.Name)
 			binds = append(binds, b)
 		}
 	}
+	lent, err := s.lent(ctx, report.Lenders, doctor)
+	return append(binds, lent...), err
+}
+
+// lent are those of containers whose mounts a service would get that have our
+// own state among them. One that isn't there lends nothing.
+func (s *Service) lent(ctx context.Context, lenders []composefile.Lender, doctor hostpath.Doctor) (binds []Bind, err error) {
+	if len(lenders) == 0 {
+		return nil, nil
+	}
+	all, err := s.Engine.Containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lenders {
+		// With a slash in it, it is the name that a legacy link gives.
+		holds := strings.Contains(strings.TrimPrefix(l.Container, "/"), "/") || slices.ContainsFunc(all, func(c dockercli.Container) bool {
+			return isCalled(c, l.Container) && s.hasState(c, doctor)
+		})
+		if holds {
+			b := Bind{Path: composefile.Path{Kind: composefile.KindLender, Reader: composefile.ReaderEngine, Service: l.Service, Written: l.Written, Source: l.Container, Place: l.Place}}
+			b.Finding.holdsState("the container " + l.Container)
+			binds = append(binds, b)
+		}
+	}
 	return binds, nil
+}
+
+// isCalled tells whether the engine may take a word for a container: its name,
+// or the beginning of its id.
+func isCalled(c dockercli.Container, word string) bool {
+	return word != "" && (strings.TrimPrefix(word, "/") == c.Name || strings.HasPrefix(c.ID, strings.ToLower(word)))
+}
+
+// hasState tells whether a container is our own, or mounts our state folder.
+func (s *Service) hasState(c dockercli.Container, doctor hostpath.Doctor) bool {
+	return s.Own(c.ID) || slices.ContainsFunc(c.Mounts, func(m dockercli.Mount) bool {
+		return m.Type == hostpath.Volume && doctor.HoldsVolume(m.Name, s.StateFolder) || m.Type == hostpath.Bind && doctor.Holds(m.Source, s.StateFolder)
+	})
 }
 
 func (f *Finding) holdsState(what string) {

@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/watch-docker/watch-docker/internal/composecli"
-	"github.com/watch-docker/watch-docker/internal/composefile"
 	"github.com/watch-docker/watch-docker/internal/store"
 	"github.com/watch-docker/watch-docker/internal/task"
 )
@@ -55,17 +54,6 @@ func TestWhatACommandSaysAddsUp(t *testing.T) {
 	}
 	if op, err = st.Operation(t.Context(), op.ID); err != nil || cmp.Diff([]string{"Image app: Pulling", "Image app: Pulled"}, op.Output) != "" {
 		t.Errorf("%q, %v", op.Output, err)
-	}
-}
-
-func TestAVariableThatWouldBeOursKeepsAProjectFromStarting(t *testing.T) {
-	all := []composefile.Variable{
-		{Name: "HOME", From: composefile.FromUnset, Uses: []composefile.Place{{File: "compose.yaml", Line: 3}}},
-		{Name: "PATH", From: ".env"}, {Name: "TAG", From: composefile.FromUnset},
-	}
-	problems := ofOurEnvironment(all)
-	if len(problems) != 1 || problems[0].Line != 3 || problems[0].Code != "own_variable" {
-		t.Errorf("%+v", problems)
 	}
 }
 

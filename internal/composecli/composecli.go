@@ -6,7 +6,7 @@
 // out at first use, and CLI.Version says it.
 //
 // A command runs without a shell, in a process group that doesn't outlive its
-// context, with PATH and HOME for an environment and a DOCKER_CONFIG folder made
+// context, with an environment of its own (composeenv) and a DOCKER_CONFIG folder made
 // for it (folder.go): what else our own environment holds must not find its way
 // into somebody's Compose file, and no password into a command line.
 package composecli
@@ -69,10 +69,10 @@ const stopGrace = 10 * time.Second
 // CLI is the command line. Several may use it at once; that actions on one
 // project don't meet is for the caller to see to.
 type CLI struct {
-	docker     string // path of docker, or empty
-	standalone string // path of docker-compose, or empty
-	env        []string
-	userConfig string // where the user's config.json is
+	docker     string            // path of docker, or empty
+	standalone string            // path of docker-compose, or empty
+	environ    map[string]string // our own
+	userConfig string            // where the user's config.json is
 	engine     []string
 	accounts   func() []Account
 	folder     string
@@ -110,22 +110,16 @@ func WithGrace(d time.Duration) Option {
 }
 
 // New finds the command by a program's environment, of which the command gets
-// no more than PATH, HOME and DOCKER_CONFIG.
+// no more than composeenv.Of.
 //
 // Errors: ErrNoCompose.
 func New(environ []string, options ...Option) (*CLI, error) {
-	c := &CLI{accounts: func() []Account { return nil }, grace: stopGrace}
 	vars := map[string]string{}
+	c := &CLI{environ: vars, accounts: func() []Account { return nil }, grace: stopGrace}
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		vars[name] = value
 	}
-	for _, name := range []string{"PATH", "HOME", "DOCKER_CONFIG"} {
-		if value, ok := vars[name]; ok {
-			c.env = append(c.env, name+"="+value)
-		}
-	}
-	c.env = append(c.env, "COMPOSE_EXPERIMENTAL_GIT_REMOTE=false", "COMPOSE_EXPERIMENTAL_OCI_REMOTE=false")
 	c.userConfig = userConfig(vars)
 	for _, option := range options {
 		option(c, vars)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/watch-docker/watch-docker/internal/composeenv"
 )
 
 // pipeGrace is how long a command's outputs are waited for when it has ended.
@@ -65,19 +67,19 @@ func (c *CLI) build(t *tool, k command, folder workFolder) *exec.Cmd {
 	if k.probe {
 		args = slices.Concat([]string{"--config", folder.config, "compose"}, k.args)
 	}
-	env := c.env
+	dir := k.dir
+	if dir == "" {
+		dir = folder.empty
+	}
+	env := composeenv.Of(c.environ, dir)
 	switch {
 	case t.standalone && k.probe: // version 1 is asked as well
 		args = k.args
 	case t.standalone:
-		env = append(slices.Clone(env), "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND="+t.Path)
+		env = append(env, "DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND="+t.Path)
 	}
 	cmd := exec.Command(t.Path, args...) //nolint:noctx // runGroup ends it, and all that it has started
-	cmd.Dir = k.dir
-	if cmd.Dir == "" {
-		cmd.Dir = folder.empty
-	}
-	cmd.Env = append(slices.Clone(env), "PWD="+cmd.Dir) // ${PWD} as a shell in that folder has it
+	cmd.Dir, cmd.Env = dir, env
 	cmd.WaitDelay = pipeGrace
 	return cmd
 }

@@ -242,6 +242,11 @@ func TestHostileFilesCostLittle(t *testing.T) {
 		"many services":  {map[string]string{"app/compose.yaml": "services:\n" + strings.Join(numbered(30000, "  a%d: {image: x}\n"), "")}, "too_complex"},
 		"many variables": {map[string]string{"app/compose.yaml": web + "    command: ['" + strings.Join(numbered(30000, "${V%d}"), "', '") + "']\n", "app/.env": strings.Join(numbered(60000, "W%d=1\n"), "")}, ""},
 		"many secrets":   {map[string]string{"app/compose.yaml": web + "    environment:\n" + strings.Join(numbered(30000, "      - PASSWORD%d=x\n"), "") + "    volumes:\n" + strings.Join(numbered(10000, "      - v%d:/v%[1]d\n"), "")}, "undefined"},
+		"unknown keys":   {map[string]string{"app/compose.yaml": strings.Join(numbered(49000, "k%d: 1\n"), "")}, "unknown_key"},
+		"unknown in all": {map[string]string{"app/compose.yaml": "services:\n" + strings.Join(numbered(900, "  a%d: {image: x, "+strings.Join(numbered(50, "k%d: 1"), ", ")+"}\n"), "")}, "unknown_key"},
+		"documents":      {map[string]string{"app/compose.yaml": strings.Repeat("---\na: 1\n", 50000)}, "too_complex"},
+		"empty ones":     {map[string]string{"app/compose.yaml": strings.Repeat("---\n", 500000)}, "empty_file"},
+		"wrong ones":     {map[string]string{"app/compose.yaml": strings.Repeat("---\nservices: 1\n", 100)}, "wrong_type"},
 		"many files":     {map[string]string{"app/compose.yaml": web}, "too_many_files"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -283,8 +288,8 @@ func TestVariablesComeFromTheProjectAlone(t *testing.T) {
 	t.Setenv("COMPOSE_PROJECT_NAME", "ours")
 	t.Setenv("COMPOSE_PROFILES", "ours")
 	r := check(t, map[string]string{
-		"app/compose.yaml": web + "    command: ['${USER_PASSWORD}', '${A}', '${B:-b}', '$HOME', '${COMPOSE_PROJECT_NAME}', \"${C}\"]\n    env_file: e\n",
-		"app/.env":         "A='x$y'\nC=\"1\n2\"\nUNUSED=1\n", "app/e": "P=${USER_PASSWORD}\nPATH\n",
+		"app/compose.yaml": web + "    command: ['${USER_PASSWORD}', '${A}', '${B:-b}', '${COMPOSE_PROJECT_NAME}', \"${C}\"]\n    env_file: e\n",
+		"app/.env":         "A='x$y'\nC=\"1\n2\"\nUNUSED=1\n", "app/e": "P=${USER_PASSWORD}\nUSER_PASSWORD\n",
 	})
 	if len(r.Problems) > 0 || r.Name != "app" {
 		t.Fatalf("%s %v", r.Name, r.Problems)
@@ -293,9 +298,67 @@ func TestVariablesComeFromTheProjectAlone(t *testing.T) {
 	for _, v := range r.Variables {
 		got[v.Name] = v.From + "=" + v.Value
 	}
-	want := map[string]string{"USER_PASSWORD": "unset=", "A": ".env=x$y", "B": "default=b", "HOME": "unset=", "COMPOSE_PROJECT_NAME": "project=app", "C": ".env=1\n2", "UNUSED": ".env=1"}
+	want := map[string]string{"USER_PASSWORD": "unset=", "A": ".env=x$y", "B": "default=b", "COMPOSE_PROJECT_NAME": "project=app", "C": ".env=1\n2", "UNUSED": ".env=1"}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestWhatTheCommandsEnvironmentGivesIsReadAsComposeReadsIt(t *testing.T) {
+	root := folder(t, map[string]string{
+		"app/compose.yaml": "include: ['${PWD}/sub/in.yaml']\nservices:\n  web:\n    image: 'a:${COMPOSE_EXPERIMENTAL_GIT_REMOTE}'\n    env_file: ${PWD}/e\n    volumes: ['${PWD}/data:/data', '${DATA}:/x', '${PWD:+/other}/y:/y']\n",
+		"app/.env":         "PWD=/tmp\nDATA=${PWD}/d\nCOMPOSE_EXPERIMENTAL_GIT_REMOTE=true\n", "app/e": "A=1\n",
+		"app/sub/in.yaml": "services: {in: {image: b, volumes: ['${PWD}/z:/z']}}\n", "app/sub/.env": "PWD=/tmp\n",
+	})
+	r, err := composefile.Check(t.Context(), composefile.Source{Root: root, Dir: root + "/app", Name: "app"})
+	if err != nil || len(r.Problems) > 0 {
+		t.Fatal(err, r.Problems)
+	}
+	var binds []string
+	for _, b := range r.Binds {
+		if b.Kind == composefile.KindBind {
+			binds = append(binds, b.Source)
+		}
+	}
+	if want := []string{root + "/app/z", root + "/app/data", root + "/app/d", "/other/y"}; !slices.Equal(binds, want) || r.Services[1].Image != "a:false" {
+		t.Errorf("%q, want %q; %v", binds, want, r.Services)
+	}
+	for _, v := range r.Variables {
+		if v.Name == "PWD" && (v.From != composefile.FromCommand || v.Value != root+"/app") || v.Name == "DATA" && v.From != ".env" {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
+func TestAVariableThatWouldBeOursKeepsAProjectFromStarting(t *testing.T) {
+	for name, c := range map[string]struct {
+		files map[string]string
+		at    string // of the problem; empty: there is none
+	}{
+		"in a Compose file":          {map[string]string{"compose.yaml": web + "    volumes: ['${HOME}/data:/x']\n"}, "compose.yaml:4:15"},
+		"also if .env sets it":       {map[string]string{"compose.yaml": web + "    volumes: ['$HOME/data:/x']\n", ".env": "HOME=/home/me\n"}, "compose.yaml:4:15"},
+		"also with a default":        {map[string]string{"compose.yaml": web + "    volumes: ['${HOME:-/srv/x}:/x']\n"}, "compose.yaml:4:15"},
+		"as a condition":             {map[string]string{"compose.yaml": web + "    volumes: ['${PATH:+/var/lib}/watch-docker:/x']\n"}, "compose.yaml:4:15"},
+		"in a default":               {map[string]string{"compose.yaml": web + "    volumes: ['${A:-${DOCKER_CONFIG}}:/x']\n"}, "compose.yaml:4:15"},
+		"in .env":                    {map[string]string{"compose.yaml": web, ".env": "A=1\nDATA=${HOME}/data\n"}, ".env:2:0"},
+		"in .env of an include":      {map[string]string{"compose.yaml": "include: [sub/in.yaml]\n", "sub/in.yaml": web, "sub/.env": "DATA=$HOME\n"}, "sub/.env:1:0"},
+		"in an env_file":             {map[string]string{"compose.yaml": web + "    env_file: e\n", "e": "A=${PATH}\n"}, "e:1:0"},
+		"by its name in an env_file": {map[string]string{"compose.yaml": web + "    env_file: e\n", "e": "A=1\nPATH\n"}, "e:2:0"},
+		"of the docker command":      {map[string]string{"compose.yaml": web + "    command: $DOCKER_CLI_PLUGIN_SOCKET\n"}, "compose.yaml:4:14"},
+		"in a default of no use":     {map[string]string{"compose.yaml": web + "    volumes: ['${A:-${HOME}}:/x']\n", ".env": "A=/a\n"}, ""},
+		"set for the container":      {map[string]string{"compose.yaml": web + "    environment: {HOME: /root}\n    env_file: e\n", "e": "PATH=/bin\n", ".env": "HOME=/x\n"}, ""},
+		"the container's own":        {map[string]string{"compose.yaml": web + "    command: echo $$HOME\n"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := map[string]string{}
+			for file, content := range c.files {
+				in["app/"+file] = content
+			}
+			r := check(t, in)
+			if c.at == "" && len(r.Problems) > 0 || c.at != "" && (len(r.Problems) != 1 || !strings.HasPrefix(say(r.Problems[0]), c.at+" own_variable ")) {
+				t.Errorf("%v", r.Problems)
+			}
+		})
 	}
 }
 

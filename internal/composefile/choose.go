@@ -31,7 +31,7 @@ func DefaultFiles(root, dir string) (Defaults, error) {
 		return Defaults{}, err
 	}
 	defer r.close()
-	c := &checker{src: s, reader: r}
+	c := &checker{src: s, reader: r, looked: map[string]bool{}, named: map[string]string{}}
 	c.environment()
 	d := Defaults{Files: c.defaultFiles(), Profiles: c.profiles()}
 	if len(d.Files) > 0 {

@@ -6,8 +6,8 @@
 //
 // The reading is compose-go's, the same that `docker compose` does; but no
 // file is opened by it. Each is read here, within the project's root alone,
-// its variables filled in from the project's own files alone, and handed over
-// as plain values: a path that compose-go would open is one that was looked at
+// its variables filled in from the project's own files and what the command's
+// environment is known to hold (composeenv), and handed over as plain values: a path that compose-go would open is one that was looked at
 // before.
 package composefile
 
@@ -61,7 +61,8 @@ type Note struct {
 }
 
 // Report is what the files say. With problems, the rest is as far as it could
-// be read.
+// be read. Problems and notes have no values of variables in them that look like
+// secrets; all else has them: see Conceal.
 type Report struct {
 	Name      string     `json:"name"`
 	Problems  []Problem  `json:"problems"`
@@ -71,8 +72,11 @@ type Report struct {
 	Variables []Variable `json:"variables"`
 	Volumes   []Resource `json:"volumes"`
 	Networks  []Resource `json:"networks"`
+	Lenders   []Lender   `json:"lenders"`
 	Files     []string   `json:"files"`    // all that were read, relative to the project's folder
 	EnvFiles  []string   `json:"envFiles"` // those of them that variables come from
+
+	hidden hidden
 }
 
 // Service is one of the project's.
@@ -111,6 +115,15 @@ type Resource struct {
 	Place
 }
 
+// Lender is a container besides the project whose mounts a service gets, all of
+// them (volumes_from).
+type Lender struct {
+	Service   string `json:"service"`
+	Container string `json:"container"` // its name or id, or the beginning of that
+	Written   string `json:"written"`   // before variables were filled in
+	Place
+}
+
 // ErrSource is a Source that can't be checked, for errors.Is: a fault of the
 // caller's, or of the folder.
 var ErrSource = errors.New("the project's folder can't be read")
@@ -123,6 +136,7 @@ const (
 	maxFiles    = 100
 	maxVisits   = 1000      // of files, each as often as it is included or extended
 	maxDepth    = 64        // of nesting in a file
+	maxDocs     = 100       // in a file
 	maxNodes    = 100_000   // of one file once its aliases are written out
 	maxWork     = 1_000_000 // nodes that includes and extends make of all files together
 	maxValue    = 8 << 20   // bytes that variables may grow to
@@ -152,7 +166,7 @@ func Check(ctx context.Context, s Source) (report Report, err error) {
 		return Report{}, err
 	}
 	defer r.close()
-	c := &checker{ctx: ctx, src: s, reader: r, places: map[string][]mention{}, known: map[string]int{}, cast: newCasts()}
+	c := &checker{ctx: ctx, src: s, reader: r, places: map[string][]mention{}, known: map[string]int{}, cast: newCasts(), looked: map[string]bool{}, named: map[string]string{}}
 	defer func() {
 		if caught := recover(); caught != nil { // compose-go on words nobody foresaw
 			c.problem("invalid", Place{}, "The files can't be understood: %v.", caught)
@@ -175,6 +189,9 @@ type checker struct {
 	src    Source
 	reader *reader
 	env    env
+	envs   []env             // of includes that have their own
+	looked map[string]bool   // values that were filled in
+	named  map[string]string // paths that variables lead to, as they are written
 
 	files    []*file // those of the command line, in order
 	all      []*file // and what they include or extend, one for each visit
@@ -233,6 +250,14 @@ func (c *checker) relative(path string) string {
 	return path
 }
 
+// name is a path for people: as it is written, if variables lead to it.
+func (c *checker) name(path string) string {
+	if written, ok := c.named[path]; ok {
+		return written
+	}
+	return c.relative(path)
+}
+
 // finish makes the report's lists non-nil and orders them.
 func (c *checker) finish() Report {
 	r := c.report
@@ -244,6 +269,8 @@ func (c *checker) finish() Report {
 	slices.SortStableFunc(r.Variables, func(a, b Variable) int { return compare(a.Name, b.Name) })
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int { return byPlace(a.Place, b.Place) })
 	slices.SortStableFunc(r.Notes, func(a, b Note) int { return byPlace(a.Place, b.Place) })
+	r.hidden = c.secretsOf()
+	r.conceal()
 	fill(&r.Problems)
 	fill(&r.Notes)
 	fill(&r.Services)
@@ -251,6 +278,7 @@ func (c *checker) finish() Report {
 	fill(&r.Variables)
 	fill(&r.Volumes)
 	fill(&r.Networks)
+	fill(&r.Lenders)
 	fill(&r.Files)
 	fill(&r.EnvFiles)
 	return r

@@ -127,12 +127,18 @@ func (c *converter) service(r runspec.Container) object {
 }
 
 func (c *converter) environment(r runspec.Container) object {
-	o := newObject()
 	values := map[string]string{}
 	for _, e := range r.Env {
 		name, value, _ := strings.Cut(e, "=")
 		values[name] = value
 	}
+	return c.settings(r, values)
+}
+
+// settings are names with values, of which some may be secrets: a token of a
+// log driver, a password in a URL.
+func (c *converter) settings(r runspec.Container, values map[string]string) object {
+	o := newObject()
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if value := values[name]; secrets.Is(name, value) {
 			o.set(name, c.hide(r, name, value))
@@ -145,17 +151,9 @@ func (c *converter) environment(r runspec.Container) object {
 
 // labels are the user's: Compose sets its own anew.
 func (c *converter) labels(r runspec.Container) object {
-	o := newObject()
-	for _, name := range slices.Sorted(maps.Keys(r.Labels)) {
-		switch value := r.Labels[name]; {
-		case strings.HasPrefix(name, composeLabels):
-		case secrets.Is(name, value):
-			o.set(name, c.hide(r, name, value))
-		default:
-			o.n.Content = append(o.n.Content, plainKey(name), text(value))
-		}
-	}
-	return o
+	own := maps.Clone(r.Labels)
+	maps.DeleteFunc(own, func(name, _ string) bool { return strings.HasPrefix(name, composeLabels) })
+	return c.settings(r, own)
 }
 
 // words are a command's, of which one may be a secret: --token=x, --token x,

@@ -81,3 +81,22 @@ func TestWhatIsConvertedIsAProjectWithoutProblems(t *testing.T) {
 		}
 	}
 }
+
+func TestSecretsOfOptionsAreHidden(t *testing.T) {
+	r := runspec.Container{
+		Name: "web", Image: "web:1", Labels: map[string]string{"a.token": "t-label"}, LogDriver: "splunk",
+		LogOptions:     map[string]string{"splunk-token": "t-log", "loki-url": "https://ann:t-url@loki/push", "max-size": "1m", "tag": ""},
+		Annotations:    map[string]string{"io.secret": "t-annotation"},
+		StorageOptions: map[string]string{"passphrase": "t-storage", "size": "1g"},
+		Networks:       []runspec.Network{{Name: "n", DriverOptions: map[string]string{"vpn.key": "t-network"}}},
+		DeviceRequests: []runspec.DeviceRequest{{Capabilities: []string{"gpu"}, Options: map[string]string{"licence-token": "t-gpu"}}, {Driver: "cdi", Capabilities: []string{"x"}, Options: map[string]string{"password": "t-device"}}},
+	}
+	made := composefile.Convert([]runspec.Container{r}, true)
+	if text := string(made.Compose); strings.Contains(text, "t-") || strings.Count(text, "set it in .env") != 8 || !strings.Contains(text, "max-size: \"1m\"") {
+		t.Errorf("%s", text)
+	}
+	report := check(t, map[string]string{"app/compose.yaml": string(made.Compose), "app/.env": string(made.Env)})
+	if len(report.Problems) > 0 || strings.Count(string(made.Env), "t-") != 8 {
+		t.Errorf("%v\n%s\n%s", report.Problems, made.Compose, made.Env)
+	}
+}

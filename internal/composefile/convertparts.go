@@ -83,7 +83,7 @@ func (c *converter) networksOf(r runspec.Container) object {
 		settings.set("ipv6_address", n.IPv6)
 		settings.set("link_local_ips", n.LinkLocal)
 		settings.set("mac_address", n.MAC)
-		settings.set("driver_opts", n.DriverOptions)
+		settings.set("driver_opts", c.settings(r, n.DriverOptions))
 		settings.set("gw_priority", int64(n.GatewayPriority))
 		if len(settings.n.Content) == 0 {
 			o.n.Content = append(o.n.Content, plainKey(name), encode(map[string]any{}))
@@ -149,7 +149,7 @@ func (c *converter) storage(s object, r runspec.Container) {
 		from = append(from, strings.TrimSuffix(peer+":"+mode, ":"))
 	}
 	s.set("volumes_from", from)
-	s.set("storage_opt", r.StorageOptions)
+	s.set("storage_opt", c.settings(r, r.StorageOptions))
 }
 
 func (c *converter) mount(r runspec.Container, m runspec.Mount) object {
@@ -216,7 +216,7 @@ func (c *converter) life(s object, r runspec.Container) {
 	}
 	logging := newObject()
 	logging.set("driver", r.LogDriver)
-	logging.set("options", r.LogOptions)
+	logging.set("options", c.settings(r, r.LogOptions))
 	s.set("logging", logging)
 }
 
@@ -239,7 +239,7 @@ func (c *converter) rights(s object, r runspec.Container) {
 	s.set("cgroup_parent", r.CgroupParent)
 	s.set("runtime", r.Runtime)
 	s.set("sysctls", r.Sysctls)
-	s.set("annotations", r.Annotations)
+	s.set("annotations", c.settings(r, r.Annotations))
 }
 
 // gpus writes device requests: Compose asks for a gpu itself under gpus:, and
@@ -262,7 +262,7 @@ func (c *converter) gpus(s object, r runspec.Container) {
 		case len(d.IDs) == 0:
 			o.set("count", int64(d.Count))
 		}
-		o.set("options", d.Options)
+		o.set("options", c.settings(r, d.Options))
 		if isGPU {
 			gpus = append(gpus, o)
 		} else {

@@ -3,6 +3,7 @@ package composefile
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 )
@@ -15,6 +16,7 @@ func (c *checker) describe(p *types.Project) {
 			s = p.DisabledServices[name]
 		}
 		c.report.Services = append(c.report.Services, c.service(s, active))
+		c.lenders(s)
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.Volumes)) {
 		v := p.Volumes[key]
@@ -23,6 +25,22 @@ func (c *checker) describe(p *types.Project) {
 	for _, key := range slices.Sorted(maps.Keys(p.Networks)) {
 		n := p.Networks[key]
 		c.report.Networks = append(c.report.Networks, Resource{key, n.Name, n.Driver, bool(n.External), c.locate("networks", key)})
+	}
+}
+
+// lenders are the containers that volumes_from names, and not by a service.
+func (c *checker) lenders(s types.ServiceConfig) {
+	for _, from := range s.VolumesFrom {
+		spec, ok := strings.CutPrefix(from, "container:")
+		if !ok {
+			continue
+		}
+		l := Lender{Service: s.Name, Written: from, Place: c.locate("services", s.Name, "volumes_from")}
+		l.Container, _, _ = strings.Cut(spec, ":")
+		if item := c.item(from, "services", s.Name, "volumes_from"); item != nil {
+			l.Written, l.Place = item.text, item.at
+		}
+		c.report.Lenders = append(c.report.Lenders, l)
 	}
 }
 

@@ -14,13 +14,15 @@ import (
 	"github.com/compose-spec/compose-go/v2/consts"
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/template"
+
+	"github.com/watch-docker/watch-docker/internal/composeenv"
 )
 
 // Variable is one that a file uses, or that an env file sets and none uses.
 type Variable struct {
 	Name     string  `json:"name"`
 	Value    string  `json:"value"` // as it is filled in; for the caller to mask
-	From     string  `json:"from"`  // the env file, "default" or "unset"; "project" of COMPOSE_PROJECT_NAME
+	From     string  `json:"from"`  // the env file, "default" or "unset"; "project" of COMPOSE_PROJECT_NAME, "command" of what Compose's own environment has
 	Required bool    `json:"required,omitempty"`
 	Default  string  `json:"default,omitempty"`
 	Uses     []Place `json:"uses"`
@@ -31,6 +33,7 @@ const (
 	FromDefault = "default"
 	FromUnset   = "unset"
 	FromProject = "project"
+	FromCommand = "command"
 )
 
 // env is what variables are filled in from.
@@ -53,12 +56,30 @@ func (e env) with(values map[string]string, file string) env {
 
 var errGrown = errors.New("its variables grow beyond measure")
 
-// parseEnv reads an env file as Compose does. What a value takes from earlier
-// ones is bounded: forty lines that each double the line above are enough to
-// fill any memory.
+// ourVariableError is a use of a variable that would be our own.
+type ourVariableError struct{ name string }
+
+func (e *ourVariableError) Error() string { return e.name + " would be Watch Docker's own" }
+
+// given is what the command's environment has before all files, which none of
+// them changes.
+func (c *checker) given() env {
+	e := env{values: composeenv.Fixed(c.src.Dir), from: map[string]string{}}
+	for name := range e.values {
+		e.from[name] = FromCommand
+	}
+	return e
+}
+
+// parseEnv reads an env file as Compose does, with what is outer before its own
+// variables. What a value takes from earlier ones is bounded: forty lines that
+// each double the line above are enough to fill any memory.
 func parseEnv(content []byte, vars map[string]string, outer func(string) (string, bool)) error {
-	left, grown := maxValue/8, false
+	left, grown, ours := maxValue/8, false, ""
 	resolve := func(name string) (string, bool) {
+		if composeenv.IsOurs(name) {
+			ours = name
+		}
 		value, ok := outer(name)
 		if !ok {
 			value, ok = vars[name]
@@ -70,10 +91,24 @@ func parseEnv(content []byte, vars map[string]string, outer func(string) (string
 		return value, ok
 	}
 	err := dotenv.ParseWithFormat(bytes.NewReader(content), "", vars, resolve, "")
-	if grown {
+	switch {
+	case grown:
 		return errGrown
+	case ours != "" && err == nil:
+		return &ourVariableError{ours}
 	}
 	return err
+}
+
+// lineOf is where an env file takes a variable from outside: in a value, or by a
+// line of the name alone.
+func lineOf(content []byte, name string) int {
+	name = regexp.QuoteMeta(name)
+	at := regexp.MustCompile(`\$\{?` + name + `\b|(?m:^[ \t]*(?:export[ \t]+)?` + name + `[ \t\r]*$)`).FindIndex(content)
+	if at == nil {
+		return 0
+	}
+	return 1 + bytes.Count(content[:at[0]], []byte("\n"))
 }
 
 var envLine = regexp.MustCompile(`line (\d+): (.*)`)
@@ -89,13 +124,14 @@ func (c *checker) envFile(path, what string, at Place, vars map[string]string, o
 	if err == nil {
 		return true
 	}
-	c.badEnv(path, err)
+	c.badEnv(path, content, err)
 	return false
 }
 
-func (c *checker) badEnv(path string, err error) {
+func (c *checker) badEnv(path string, content []byte, err error) {
 	place := Place{File: c.relative(path)}
-	if m := envLine.FindStringSubmatch(err.Error()); m != nil {
+	var broken *template.InvalidTemplateError
+	if m := envLine.FindStringSubmatch(err.Error()); m != nil && !errors.As(err, &broken) {
 		place.Line, _ = strconv.Atoi(m[1])
 		reason, _, _ := strings.Cut(m[2], " in variable name")
 		reason, _, _ = strings.Cut(reason, "quoted value")
@@ -104,11 +140,15 @@ func (c *checker) badEnv(path string, err error) {
 		return
 	}
 	var missing *template.MissingRequiredError
+	var ours *ourVariableError
 	switch {
+	case errors.As(err, &ours):
+		place.Line = lineOf(content, ours.name)
+		c.ourVariable(ours, place)
 	case errors.Is(err, errGrown):
 		c.problem("too_big", place, "The file's variables grow beyond %d MiB by naming one another.", maxValue/8>>20)
 	case errors.As(err, &missing):
-		c.problem("missing_variable", place, "The variable %s must have a value: %s.", missing.Variable, missing.Reason)
+		c.problem("missing_variable", place, "The variable %s must have a value%s.", missing.Variable, colon(literal(missing.Reason, string(content))))
 	default:
 		c.problem("bad_env_file", place, "The file can't be read as lines of NAME=value: a ${…} in it isn't closed or isn't a variable.")
 	}
@@ -121,26 +161,38 @@ func quotedTail(reason string) string {
 	return ""
 }
 
+// ourVariable makes a problem of one that Compose takes from its environment,
+// whatever the project's files say of it.
+func (c *checker) ourVariable(err *ourVariableError, at Place) {
+	c.problem("own_variable", at, "%s would be Watch Docker's own here, also if .env sets it. Write the value, or use a variable of another name.", err.name)
+}
+
 // environment reads the project's env files.
 func (c *checker) environment() bool {
-	c.env = env{values: map[string]string{}, from: map[string]string{}}
+	c.env = c.given()
 	names := c.src.EnvFiles
 	if len(names) == 0 && c.reader.isFile(filepath.Join(c.src.Dir, ".env")) {
 		names = []string{".env"}
 	}
-	ok := true
+	given := maps.Clone(c.env.values)
+	ok, vars, from := true, map[string]string{}, map[string]string{}
 	for _, name := range names {
 		path := filepath.Join(c.src.Dir, name)
-		before := maps.Clone(c.env.values)
-		if !c.envFile(path, "The env file", Place{File: c.relative(path)}, c.env.values, func(string) (string, bool) { return "", false }) {
+		before := maps.Clone(vars)
+		if !c.envFile(path, "The env file", Place{File: c.relative(path)}, vars, func(name string) (string, bool) { v, ok := given[name]; return v, ok }) {
 			ok = false
 			continue
 		}
 		c.env.files = append(c.env.files, c.relative(path))
-		for key, value := range c.env.values {
+		for key, value := range vars {
 			if old, had := before[key]; !had || old != value {
-				c.env.from[key] = c.relative(path)
+				from[key] = c.relative(path)
 			}
+		}
+	}
+	for name, value := range vars {
+		if _, has := given[name]; !has {
+			c.env.values[name], c.env.from[name] = value, from[name]
 		}
 	}
 	return ok
@@ -149,17 +201,24 @@ func (c *checker) environment() bool {
 // substitute fills in variables without compose-go's warnings on the process's
 // error output, and within bounds.
 func (c *checker) substitute(text string, e env) (string, error) {
-	grown := false
+	grown, ours := false, ""
 	out, err := template.SubstituteWithOptions(text, func(name string) (string, bool) {
+		if composeenv.IsOurs(name) {
+			ours = name
+		}
 		value, ok := e.values[name]
+		c.looked[value] = true
 		if c.grown += len(value); c.grown > maxValue {
 			grown = true
 			return "", true
 		}
 		return value, ok
 	}, template.WithoutLogging)
-	if grown {
+	switch {
+	case grown:
 		return "", errGrown
+	case ours != "":
+		return "", &ourVariableError{ours}
 	}
 	return out, err
 }
@@ -174,6 +233,8 @@ func (c *checker) use(text string, at Place, e env) {
 			value, ok := e.values[name]
 			from := e.from[name]
 			switch {
+			case composeenv.IsOurs(name):
+				value, from = "", FromCommand
 			case ok && from == "":
 				from = FromProject
 			case !ok && v.DefaultValue != "":
@@ -200,7 +261,7 @@ func (c *checker) use(text string, at Place, e env) {
 // them wants to see it.
 func (c *checker) unused() {
 	for _, name := range slices.Sorted(maps.Keys(c.env.values)) {
-		if _, used := c.known[name]; !used && name != consts.ComposeProjectName {
+		if _, used := c.known[name]; !used && name != consts.ComposeProjectName && c.env.from[name] != FromCommand {
 			c.variables = append(c.variables, Variable{Name: name, Value: c.env.values[name], From: c.env.from[name], Uses: []Place{}})
 		}
 	}
@@ -209,15 +270,18 @@ func (c *checker) unused() {
 // wrongVariable makes a problem of what substitute refuses.
 func (c *checker) wrongVariable(err error, text string, at Place) {
 	var missing *template.MissingRequiredError
+	var ours *ourVariableError
 	switch {
-	case errors.As(err, &missing) && missing.Reason != "":
+	case errors.As(err, &ours):
+		c.ourVariable(ours, at)
+	case errors.As(err, &missing) && literal(missing.Reason, text) != "":
 		c.problem("missing_variable", at, "The variable %s has no value: %s. Set it in .env.", missing.Variable, missing.Reason)
 	case errors.As(err, &missing):
 		c.problem("missing_variable", at, "The variable %s has no value, and must have one. Set it in .env.", missing.Variable)
 	case errors.Is(err, errGrown):
 		c.problem("too_big", at, "The values of variables come to more than %d MiB in all.", maxValue>>20)
 	default:
-		c.problem("bad_interpolation", at, "%q has a $ that starts no variable. Write $$ where you mean the sign itself.", short(text))
+		c.problem("bad_interpolation", at, "There is a $ that starts no variable. Write $$ where you mean the sign itself.")
 	}
 }
 

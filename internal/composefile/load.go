@@ -109,6 +109,9 @@ func (c *checker) loadFault(s *stage, err error) {
 	var at Place
 	if m := decodedPath.FindStringSubmatch(said); m != nil { // of mapstructure
 		path := append([]string{m[1], m[2]}, strings.Split(m[3], ".")...)
+		if c.quotes(m[4]) {
+			m[4] = "with what its variables come to"
+		}
 		c.problem("bad_value", c.locate(path...), "%s isn't what Compose takes: %s.", strings.Join(path, "."), strings.TrimRight(m[4], "."))
 		return
 	}
@@ -118,6 +121,9 @@ func (c *checker) loadFault(s *stage, err error) {
 		at = c.locate("services", m[1])
 	}
 	said, _, _ = strings.Cut(said, ": invalid compose project")
+	if c.quotes(said) {
+		said = "with what the variables come to that it has"
+	}
 	c.problem("invalid", at, "Compose won't take this: %s.", strings.TrimRight(strings.ReplaceAll(said, "\n", " "), "."))
 }
 
@@ -194,25 +200,35 @@ func need[T any](c *checker, known map[string]T, word, service, what, under stri
 		hint = "Did you mean " + right + "?"
 	}
 	at := c.locate("services", service, under, word)
-	if item := c.locateItem(word, "services", service, under); item != (Place{}) {
-		at = item
+	if item := c.item(word, "services", service, under); item != nil {
+		at = item.at
+		if item.isFilled() {
+			word = item.text
+		}
 	}
 	c.problem("undefined", at, "%s uses the %s %s, which isn't defined. %s", service, what, word, hint)
 }
 
 // locateItem is where a list has a word, by itself or before a colon.
 func (c *checker) locateItem(word string, path ...string) Place {
+	if item := c.item(word, path...); item != nil {
+		return item.at
+	}
+	return Place{}
+}
+
+func (c *checker) item(word string, path ...string) *node {
 	for _, f := range append(slices.Clone(c.files), c.all...) {
 		for _, doc := range f.docs {
 			for _, item := range doc.get(path...).strs() {
 				text, source := item.str(), item.get("source").str()
 				if text == word || strings.HasPrefix(text, word+":") || strings.HasPrefix(text, word+"=") || source == word {
-					return item.at
+					return item
 				}
 			}
 		}
 	}
-	return Place{}
+	return nil
 }
 
 // cycles finds services that wait for one another, each circle once.

@@ -27,12 +27,64 @@ func Mask(content []byte, mask string) (shown []byte, masked bool) {
 			continue
 		}
 		masked = true
+		last := valueEnd(lines, i, at)
 		lines[i] = text[:at] + mask + end
-		for depth := indent(text); i+1 < len(lines) && !blank(lines[i+1]) && indent(lines[i+1]) > depth; i++ {
+		for ; i < last; i++ {
 			lines[i+1] = "" // the rest of a value of several lines
 		}
 	}
 	return []byte(strings.Join(lines, "")), masked
+}
+
+// openQuote is a name with a quote before it and none behind.
+var openQuote = regexp.MustCompile(`(["'])[\w.-]+[ \t]*[:=][ \t]*$`)
+
+// valueEnd is the last line of a value that begins in a line: where its quote is
+// closed, a private key ends, or what is indented deeper does.
+func valueEnd(lines []string, i, at int) int {
+	last, depth := i, indent(lines[i])
+	for j := i + 1; j < len(lines) && (blank(lines[j]) || indent(lines[j]) > depth); j++ {
+		if !blank(lines[j]) {
+			last = j
+		}
+	}
+	rest, quote := lines[i][at:], byte(0)
+	if m := openQuote.FindStringSubmatch(lines[i][:at]); m != nil {
+		quote = m[1][0]
+	} else if rest != "" && (rest[0] == '"' || rest[0] == '\'') {
+		quote, rest = rest[0], rest[1:]
+	}
+	if quote != 0 && !closes(rest, quote) {
+		last = max(last, next(lines, i, func(line string) bool { return closes(line, quote) }))
+	}
+	if begin := strings.LastIndex(lines[i], "-----BEGIN "); begin >= 0 && !strings.Contains(lines[i][begin:], "-----END ") {
+		last = max(last, next(lines, i, func(line string) bool { return strings.Contains(line, "-----END ") }))
+	}
+	return last
+}
+
+// next is the next line of a kind; without any, all may belong to the value.
+func next(lines []string, i int, is func(string) bool) int {
+	for j := i + 1; j < len(lines); j++ {
+		if is(lines[j]) {
+			return j
+		}
+	}
+	return len(lines) - 1
+}
+
+// closes says whether a quoted text comes to its end in a line.
+func closes(line string, quote byte) bool {
+	for i := 0; i < len(line); i++ {
+		doubled := quote == '\'' && strings.HasPrefix(line[i:], "''")
+		switch {
+		case line[i] == '\\', doubled:
+			i++
+		case line[i] == quote:
+			return true
+		}
+	}
+	return false
 }
 
 // cutEnd splits a line from its end.

@@ -22,6 +22,14 @@ func TestWhatLooksLikeASecretIsMasked(t *testing.T) {
 		{"      TOKEN: ${TOKEN:?say it}\n      KEY: \"$KEY\"\n", ""},
 		{"      TOKEN: ${TOKEN:-hush}\n", "      TOKEN: ***\n"},
 		{"TOKEN=hush\nexport KEY='hush'\nCOLOUR=red\nEMPTY_KEY=\n", "TOKEN=***\nexport KEY=***\nCOLOUR=red\nEMPTY_KEY=\n"},
+		{"TLS_KEY=\"-----BEGIN PRIVATE KEY-----\nhush\nhush\n-----END PRIVATE KEY-----\"\nCOLOUR=red\n", "TLS_KEY=***\nCOLOUR=red\n"},
+		{"TOKEN='hush\r\nit\\'s hush\r\n\r\nhush'\r\nCOLOUR=red\r\n", "TOKEN=***\r\nCOLOUR=red\r\n"},
+		{"TOKEN=\"hush\nhush", "TOKEN=***\n"},
+		{"TOKEN=''\nCOLOUR='red'\nKEY='a\\\\'\nSIZE='3'\n", "TOKEN=***\nCOLOUR='red'\nKEY=***\nSIZE='3'\n"},
+		{"    tls: |\n      -----BEGIN RSA PRIVATE KEY-----\n      hush\n      -----END RSA PRIVATE KEY-----\n    ports: []\n", "    tls: |\n      ***\n    ports: []\n"},
+		{"    environment:\n    - \"TOKEN=hush\n     hush\"\n    - COLOUR=red\n", "    environment:\n    - \"TOKEN=***\n    - COLOUR=red\n"},
+		{"      KEY: |\n        hush\n\n        hush\n\n      COLOUR: red\n", "      KEY: ***\n\n      COLOUR: red\n"},
+		{"      \"KEY\": 'it''s hush'\n      COLOUR: red\n", "      \"KEY\": ***\n      COLOUR: red\n"},
 		{"\xff\xfe no: [yaml\n  password: hush", "\xff\xfe no: [yaml\n  password: ***"},
 	} {
 		got, masked := composefile.Mask([]byte(c.content), "***")

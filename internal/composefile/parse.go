@@ -17,15 +17,16 @@ import (
 // node is a value of a file, with aliases and merge keys written out, so that
 // each has its own place and nothing is shared.
 type node struct {
-	at    Place
-	kind  yaml.Kind // MappingNode, SequenceNode, ScalarNode
-	tag   string    // "!reset" or "!override", else ""
-	text  string    // a scalar as written
-	value any       // a scalar's meaning, once interpolated with its variables
-	keys  []string  // of a mapping, by the side of items
-	keyAt []Place
-	items []*node
-	index map[string]int // of keys
+	at     Place
+	kind   yaml.Kind // MappingNode, SequenceNode, ScalarNode
+	tag    string    // "!reset" or "!override", else ""
+	text   string    // a scalar as written
+	value  any       // a scalar's meaning, once interpolated with its variables
+	filled bool      // it was
+	keys   []string  // of a mapping, by the side of items
+	keyAt  []Place
+	items  []*node
+	index  map[string]int // of keys
 }
 
 // put adds to a mapping.
@@ -114,6 +115,10 @@ func parse(name string, content []byte, fail func(code string, at Place, format 
 		if len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" && doc.Content[0].Kind == yaml.ScalarNode {
 			continue
 		}
+		if len(docs) == maxDocs {
+			p.fail("too_complex", Place{p.name, doc.Line, doc.Column}, "The file has more than %d documents. Make one of them.", maxDocs)
+			return nil, 0
+		}
 		n := p.node(doc.Content[0], 0)
 		if n != nil && n.kind != yaml.MappingNode {
 			p.fail("not_a_mapping", n.at, "A Compose file is made of keys such as services: and what belongs to them; this is a %s.", kindName(n))
@@ -160,6 +165,9 @@ func (p *parser) syntax(content []byte, err error) {
 	if m != nil {
 		at.Line, _ = strconv.Atoi(m[1])
 		said = m[2]
+	}
+	if strings.HasPrefix(said, "unknown anchor ") { // its name may be a password that begins with *
+		said = "an alias is of something that has no anchor"
 	}
 	lines := strings.Split(string(content), "\n")
 	for _, number := range []int{at.Line, at.Line + 1} { // it tells the line before, now and then
@@ -213,7 +221,7 @@ func (p *parser) node(y *yaml.Node, depth int) *node {
 	n := &node{at: at, kind: yaml.ScalarNode, tag: ownTag(y), text: y.Value, value: y.Value}
 	if n.tag == "" {
 		if err := y.Decode(&n.value); err != nil {
-			p.fail("bad_value", at, "%q isn't what its tag %s says.", short(y.Value), y.Tag)
+			p.fail("bad_value", at, "The value isn't what its tag %s says.", short(y.Tag))
 		}
 		switch n.value.(type) {
 		case time.Time:
@@ -234,7 +242,7 @@ func (p *parser) alias(y *yaml.Node, depth int) *node {
 	for _, open := range p.open {
 		if open == y.Alias {
 			p.gaveUp = true
-			p.fail("cycle", Place{p.name, y.Line, y.Column}, "The alias *%s stands within what it names.", y.Value)
+			p.fail("cycle", Place{p.name, y.Line, y.Column}, "The alias stands within what it names.")
 			return nil
 		}
 	}

@@ -44,6 +44,7 @@ const (
 	KindInclude    = "include"
 	KindExtends    = "extends"
 	KindDevelop    = "develop"
+	KindLender     = "volumes_from"    // of a Lender, which is no path
 	KindCredential = "credential_spec" //nolint:gosec // a name
 )
 
@@ -255,12 +256,15 @@ func (c *checker) path(p Path, at Place) {
 	if p.Kind == KindBind || p.Kind == KindVolume {
 		return // anywhere on the host
 	}
+	if strings.Contains(p.Written, "$") {
+		c.named[p.Source] = p.Written
+	}
 	what := strings.ToUpper(p.Kind[:1]) + p.Kind[1:]
 	if p.Service != "" {
 		what = "The " + p.Kind + " of " + p.Service
 	}
 	if p.Home {
-		c.problem("home_path", p.Place, "%s, %s, is in a home folder, and ~ is another one for each user that runs Compose. Write the whole path.", what, p.Source)
+		c.problem("home_path", p.Place, "%s, %s, is in a home folder, and ~ is another one for each user that runs Compose. Write the whole path.", what, c.name(p.Source))
 		return
 	}
 	if _, err := c.reader.within(p.Source); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -318,7 +322,7 @@ func (c *checker) checkEnvFile(path string, f types.EnvFile, service string) {
 	case f.Format == "" || f.Format == "dotenv":
 		vars := map[string]string{}
 		if err := parseEnv(content, vars, func(name string) (string, bool) { v, ok := c.env.values[name]; return v, ok }); err != nil {
-			c.badEnv(path, err)
+			c.badEnv(path, content, err)
 		}
 	}
 }

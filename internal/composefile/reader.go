@@ -158,7 +158,7 @@ func (r *reader) isFile(path string) bool {
 // refuse makes a problem of a file that can't be read; what is how a sentence
 // about it starts ("The file that web extends").
 func (c *checker) refuse(err error, what, path string, at Place) {
-	name := c.relative(path)
+	name := c.name(path)
 	switch {
 	case errors.Is(err, errOutside):
 		c.problem("outside_root", at, "%s, %s, is outside of %s, or a link that leads out of it. Put it inside.", what, name, c.src.Root)

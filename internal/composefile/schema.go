@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/schema"
@@ -47,6 +48,9 @@ func (n *node) plain() any {
 // tells the first fault only, and not where it is; so it is asked whether
 // there is one, and the schema which they are.
 func (c *checker) checkSchema(doc *node) {
+	if c.ctx.Err() != nil || len(c.report.Problems) >= maxFaults { // who has enough to mend is told no more
+		return
+	}
 	plain, _ := doc.plain().(map[string]any)
 	err := schema.Validate(plain)
 	if err == nil {
@@ -54,11 +58,14 @@ func (c *checker) checkSchema(doc *node) {
 	}
 	before := len(c.report.Problems)
 	if faults, ferr := validate(plain); ferr == nil {
-		for _, f := range faults {
+		for _, f := range faults[:min(len(faults), maxFaults)] {
 			c.schemaFault(doc, f)
 		}
 	}
 	if len(c.report.Problems) == before {
+		if doc.isFilled() {
+			err = errors.New("of a value that variables are part of")
+		}
 		c.problem("bad_value", doc.at, "The file isn't what Compose takes: %s.", err)
 	}
 }
@@ -73,25 +80,39 @@ func validate(plain map[string]any) ([]*jsonschema.ValidationError, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := jsonschema.UnmarshalJSON(strings.NewReader(schema.Schema))
-	if err != nil {
-		return nil, err
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.RegisterFormat(&jsonschema.Format{Name: "duration", Validate: isDuration})
-	if err := compiler.AddResource("compose-spec.json", raw); err != nil {
-		return nil, err
-	}
-	compiled, err := compiler.Compile("compose-spec.json")
+	spec, err := specification()
 	if err != nil {
 		return nil, err
 	}
 	var invalid *jsonschema.ValidationError
-	if err := compiled.Validate(doc); !errors.As(err, &invalid) {
+	if err := spec.compiled.Validate(doc); !errors.As(err, &invalid) {
 		return nil, err
 	}
 	return leaves(invalid), nil
 }
+
+// compose is the Compose specification's schema.
+type compose struct {
+	raw      any
+	compiled *jsonschema.Schema
+}
+
+// specification reads it at first use: that takes longer than most files.
+//
+//nolint:gochecknoglobals // it never changes, and is worth keeping
+var specification = sync.OnceValues(func() (compose, error) {
+	raw, err := jsonschema.UnmarshalJSON(strings.NewReader(schema.Schema))
+	if err != nil {
+		return compose{}, err
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.RegisterFormat(&jsonschema.Format{Name: "duration", Validate: isDuration})
+	if err := compiler.AddResource("compose-spec.json", raw); err != nil {
+		return compose{}, err
+	}
+	compiled, err := compiler.Compile("compose-spec.json")
+	return compose{raw, compiled}, err
+})
 
 func isDuration(v any) error {
 	s, ok := v.(string)
@@ -164,10 +185,15 @@ func (c *checker) schemaFault(doc *node, e *jsonschema.ValidationError) {
 	if where == "" {
 		where = "the file"
 	}
+	if quotesValue(e) && n.isFilled() {
+		c.problem("bad_value", at, "%s isn't what Compose takes, with what its variables come to.", where)
+		return
+	}
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
-		for _, key := range k.Properties {
-			c.unknownKey(n, key, where, e.SchemaURL)
+		known := knownKeys(e.SchemaURL)
+		for _, key := range k.Properties[:min(len(k.Properties), maxFaults)] {
+			c.unknownKey(n, key, where, known)
 		}
 	case *kind.Type:
 		c.problem("wrong_type", at, "%s must be %s; it is %s.", where, wanted(k.Want), typeName(k.Got))
@@ -182,13 +208,22 @@ func (c *checker) schemaFault(doc *node, e *jsonschema.ValidationError) {
 	}
 }
 
-func (c *checker) unknownKey(in *node, key, where, schemaURL string) {
+// quotesValue tells whether a fault's words have the value in them.
+func quotesValue(e *jsonschema.ValidationError) bool {
+	switch e.ErrorKind.(type) {
+	case *kind.AdditionalProperties, *kind.Type, *kind.Required:
+		return false
+	}
+	return true
+}
+
+func (c *checker) unknownKey(in *node, key, where string, known []string) {
 	at := in.at
 	if i, ok := in.index[key]; ok {
 		at = in.keyAt[i]
 	}
 	hint := "Remove it, or start it with x- if it is your own."
-	if right := suggest.Nearest(key, knownKeys(schemaURL)); right != "" {
+	if right := suggest.Nearest(key, known); right != "" {
 		hint = "Did you mean " + right + "?"
 	}
 	if parts := strings.Split(where, "."); len(parts) == 1 && parts[0] == "services" {
@@ -226,10 +261,11 @@ func (n *node) find(path []string) (*node, Place) {
 
 // knownKeys are the properties of a part of the schema.
 func knownKeys(url string) []string {
-	var at any
-	if json.Unmarshal([]byte(schema.Schema), &at) != nil {
+	spec, err := specification()
+	if err != nil {
 		return nil
 	}
+	at := spec.raw
 	_, pointer, _ := strings.Cut(url, "#")
 	for part := range strings.SplitSeq(strings.Trim(pointer, "/"), "/") {
 		switch v := at.(type) {

@@ -138,12 +138,16 @@ func (c *checker) interpolate(n *node, path tree.Path, e env) {
 			c.wrongVariable(err, text, n.at)
 			return
 		}
-		text, n.value = filled, filled
+		text, n.value, n.filled = filled, filled, true
 	}
 	if to := c.cast.at(path); to != nil {
 		v, err := to(text)
 		if err != nil {
-			c.problem("wrong_type", n.at, "%s must be a number or true or false; it is %q.", path.Last(), short(text))
+			is := fmt.Sprintf("it is %q", short(text))
+			if n.filled {
+				is = "what its variables come to isn't"
+			}
+			c.problem("wrong_type", n.at, "%s must be a number or true or false; %s.", path.Last(), is)
 			return
 		}
 		n.value = v
@@ -182,7 +186,7 @@ func (c *checker) local(paths []*node, what string) bool {
 			c.problem("bad_value", p.at, "%s names no file.", what)
 			return false
 		case remote:
-			c.problem("remote_include", p.at, "%s of %s would have Compose download a file. Save it in the project's folder and name it there.", what, short(s))
+			c.problem("remote_include", p.at, "%s of %s would have Compose download a file. Save it in the project's folder and name it there.", what, short(p.text))
 			return false
 		}
 	}
@@ -192,7 +196,7 @@ func (c *checker) local(paths []*node, what string) bool {
 func (c *checker) include(f *file, entry *node, paths []*node, from chain) {
 	first := c.absolute(f.dir, paths[0])
 	if slices.Contains(from, first) {
-		c.problem("cycle", paths[0].at, "%s includes itself, by way of %s.", c.relative(first), c.relativeAll(from[slices.Index(from, first):]))
+		c.problem("cycle", paths[0].at, "%s includes itself, by way of %s.", c.name(first), c.relativeAll(from[slices.Index(from, first):]))
 		return
 	}
 	dir := filepath.Dir(first)
@@ -231,7 +235,7 @@ func (c *checker) includeEnv(f *file, entry *node, dir string) (env, bool) {
 			return f.env, true
 		}
 		ok := c.envFile(path, "The env file of an included file", entry.at, vars, outer)
-		return f.env.with(vars, c.relative(path)), ok
+		return c.own(f.env.with(vars, c.relative(path))), ok
 	}
 	last := ""
 	for _, n := range named {
@@ -243,7 +247,12 @@ func (c *checker) includeEnv(f *file, entry *node, dir string) (env, bool) {
 			return env{}, false
 		}
 	}
-	return f.env.with(vars, c.relative(last)), true
+	return c.own(f.env.with(vars, c.relative(last))), true
+}
+
+func (c *checker) own(e env) env {
+	c.envs = append(c.envs, e)
+	return e
 }
 
 // extends follows a service's extends to its end.
@@ -300,22 +309,31 @@ func (c *checker) extendsHere(f *file, how *node, base, name string, seen []stri
 		included = included || doc.get("include") != nil // it may come from there
 	}
 	if len(f.docs) > 0 && !included {
-		c.problem("undefined", how.at, "%s extends %s, which isn't in %s.", name, base, c.relative(f.path))
+		if n := how.get("service"); n.isFilled() {
+			base = n.text
+		} else if how.isFilled() && how.kind == yaml.ScalarNode {
+			base = how.text
+		}
+		c.problem("undefined", how.at, "%s extends %s, which isn't in %s.", name, base, c.name(f.path))
 	}
 }
 
 // absolute is where a path of a file leads.
 func (c *checker) absolute(dir string, n *node) string {
-	if path := n.str(); filepath.IsAbs(path) {
-		return filepath.Clean(path)
+	path := filepath.Clean(n.str())
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, n.str())
 	}
-	return filepath.Join(dir, n.str())
+	if n.isFilled() {
+		c.named[path] = n.text
+	}
+	return path
 }
 
 func (c *checker) relativeAll(paths []string) string {
 	names := make([]string, len(paths))
 	for i, p := range paths {
-		names[i] = c.relative(p)
+		names[i] = c.name(p)
 	}
 	return strings.Join(names, ", ")
 }

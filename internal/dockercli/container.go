@@ -34,6 +34,7 @@ type Container struct {
 	// NetworkFrom is the id of the container whose network namespace this one
 	// lives in (network_mode: container:…), else empty.
 	NetworkFrom string
+	Mounts      []Mount // by type, name, source and destination alone
 }
 
 // Port is a port of the container and, if published, where.
@@ -95,6 +96,9 @@ func fromSummary(s container.Summary) Container {
 		if d.Platform != nil {
 			c.Platform = image.Platform{OS: d.Platform.OS, Architecture: d.Platform.Architecture, Variant: d.Platform.Variant}
 		}
+	}
+	for _, m := range s.Mounts {
+		c.Mounts = append(c.Mounts, Mount{Type: string(m.Type), Name: m.Name, Source: m.Source, Destination: m.Destination})
 	}
 	for _, p := range s.Ports {
 		port := Port{Private: p.PrivatePort, Public: p.PublicPort, Protocol: p.Type}

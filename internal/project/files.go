@@ -17,7 +17,7 @@ type File struct {
 	Name       string    `json:"name"` // relative to the project's folder
 	Kind       Kind      `json:"kind"`
 	Size       int64     `json:"size"`
-	ETag       string    `json:"etag"` // of its content, quoted; empty with a problem
+	ETag       string    `json:"etag"` // of its content, quoted; empty with a problem, and over HTTP without a fresh proof
 	ModifiedAt time.Time `json:"modifiedAt"`
 	Problem    string    `json:"problem,omitempty"` // why it can't be read
 }

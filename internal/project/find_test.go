@@ -330,3 +330,29 @@ func TestAFileIsReadAgainOnlyWhenItHasChanged(t *testing.T) {
 	_, err := w.s.Project(t.Context(), "shop")
 	w.refused(err, project.ErrNotFound)
 }
+
+func TestAFileOfTheFutureIsReadAgainForAMomentOnly(t *testing.T) {
+	now := time.Now()
+	w := newWorld(t, func(d *project.Dependencies) { d.Now = func() time.Time { return now } })
+	w.write(map[string]string{"shop/compose.yaml": web})
+	future := now.Add(24 * time.Hour)
+	w.must(os.Chtimes(w.root+"/shop/compose.yaml", future, future))
+	read := func(wait time.Duration) int {
+		now = now.Add(wait)
+		before := w.files.reads
+		_ = w.one("shop")
+		return w.files.reads - before
+	}
+	if read(0) == 0 || read(time.Second) == 0 || read(3*time.Second) == 0 {
+		t.Error("it isn't looked at again")
+	}
+	for range 3 {
+		if n := read(time.Minute); n > 0 {
+			t.Errorf("read %d times", n)
+		}
+	}
+	w.write(map[string]string{"shop/compose.yaml": web + " "})
+	if read(time.Minute) == 0 {
+		t.Error("a change isn't seen")
+	}
+}

@@ -34,7 +34,8 @@ type folder struct {
 	warnings   []Warning
 	blocked    error // why nothing can be done with it
 
-	stamps map[string]stamp // of all files that were read, by their names from the root
+	stamps map[string]stamp     // of all files that were read, by their names from the root
+	since  map[string]time.Time // when each of those was first seen
 	readAt time.Time
 }
 
@@ -67,11 +68,17 @@ func (f *folder) still(r *os.Root, candidates []string, now time.Time) bool {
 		return false
 	}
 	for name, was := range f.stamps {
-		if now := stampOf(r, name); now != was || now.modified.After(f.readAt.Add(-racy)) {
+		if stampOf(r, name) != was || f.isRacy(name) {
 			return false
 		}
 	}
 	return true
+}
+
+// isRacy says whether a file's next change may leave its stamp as it is. One
+// that claims to be of the future is believed once it has been so for a while.
+func (f *folder) isRacy(name string) bool {
+	return f.stamps[name].modified.After(f.readAt.Add(-racy)) && f.readAt.Sub(f.since[name]) < racy
 }
 
 // candidates are the names that Compose looks at, of those in a folder.
@@ -94,8 +101,9 @@ func (s *Service) examine(ctx context.Context, r *os.Root, root int, rel string,
 	}
 	f := &folder{
 		root: root, base: s.roots[root], rel: rel, path: filepath.Join(s.roots[root], filepath.FromSlash(rel)), candidates: names,
-		stamps: map[string]stamp{}, readAt: now,
+		stamps: map[string]stamp{}, since: map[string]time.Time{}, readAt: now,
 	}
+	defer f.remember(old)
 	env := f.settings(r, rel)
 	f.choose(r, env)
 	if len(f.files) == 0 && f.blocked == nil {
@@ -113,6 +121,19 @@ func (s *Service) examine(ctx context.Context, r *os.Root, root int, rel string,
 	}
 	f.understand(ctx, s.reader, r, env)
 	return f
+}
+
+// remember takes down since when each stamp is what it is.
+func (f *folder) remember(old *folder) {
+	for name, is := range f.stamps {
+		f.since[name] = f.readAt
+		if old == nil {
+			continue
+		}
+		if was, ok := old.stamps[name]; ok && was == is && !f.readAt.Before(old.since[name]) {
+			f.since[name] = old.since[name]
+		}
+	}
 }
 
 // look takes a file's stamp before it is read.
