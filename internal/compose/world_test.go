@@ -104,7 +104,7 @@ type host struct {
 	volumes    map[string]project.Volume
 	keeps      string // a volume that gets a user when its project goes down
 	ran        []composecli.Action
-	files      []string // that commands were given
+	files      []string      // that commands were given
 	block      chan struct{} // a command waits for its end
 	previewed  func()        // is called in the middle of a preview
 	away       error         // what the list fails with

@@ -104,7 +104,7 @@ func (f *follower) run(ctx context.Context) error {
 func (f *follower) stream(ctx context.Context) error {
 	for behind := false; ; {
 		var err error
-		if shared, next := f.join(behind); shared != nil {
+		if shared, next := f.join(behind); shared != nil { //nolint:contextcheck // the feed ends with the last of those who follow it
 			err = f.shared(ctx, shared, next)
 		} else {
 			err = f.alone(ctx, true)
