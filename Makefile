@@ -37,7 +37,7 @@ image: build ## build the container image from bin/watch-docker alone, on the en
 .PHONY: test
 test: ## run all tests, with the race detector, on the engine of Debian 12
 	go run ./test/testbed/cmd/testbed install
-	go test -race -tags $(TAGS) -timeout 40m ./...
+	go test -race -tags $(TAGS) -timeout 60m ./...
 
 .PHONY: test-newest
 test-newest: ## the tests that need an engine, on the newest Moby (built the first time: about 5 minutes)
