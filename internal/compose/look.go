@@ -2,6 +2,7 @@ package compose
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -166,7 +167,7 @@ func (s *Service) lent(ctx context.Context, lenders []composefile.Lender, doctor
 	if len(lenders) == 0 {
 		return nil, nil
 	}
-	all, err := s.Engine.Containers(ctx)
+	all, err := s.listed(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +183,17 @@ func (s *Service) lent(ctx context.Context, lenders []composefile.Lender, doctor
 		}
 	}
 	return binds, nil
+}
+
+// listed are the engine's containers.
+//
+// Errors: project.ErrUnreachable, and the engine's own.
+func (s *Service) listed(ctx context.Context) ([]dockercli.Container, error) {
+	all, err := s.Engine.Containers(ctx)
+	if errors.Is(err, dockercli.ErrUnavailable) {
+		return nil, &project.Error{Code: project.ErrUnreachable, Message: "The engine doesn't answer: " + err.Error() + ".", Err: err}
+	}
+	return all, err
 }
 
 // isCalled tells whether the engine may take a word for a container: its name,

@@ -2,7 +2,6 @@ package compose
 
 import (
 	"context"
-	"errors"
 
 	"github.com/watch-docker/watch-docker/internal/composecli"
 	"github.com/watch-docker/watch-docker/internal/dockercli"
@@ -58,10 +57,7 @@ func (s *Service) explain(ctx context.Context, t project.Target, changes []Chang
 	if err != nil {
 		return err
 	}
-	all, err := s.Engine.Containers(ctx)
-	if errors.Is(err, dockercli.ErrUnavailable) {
-		return &project.Error{Code: project.ErrUnreachable, Message: "The engine doesn't answer: " + err.Error() + ".", Err: err}
-	}
+	all, err := s.listed(ctx)
 	if err != nil {
 		return err
 	}
