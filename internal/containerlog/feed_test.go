@@ -207,9 +207,15 @@ func TestWhoIsSlowAndAloneReadsOneStream(t *testing.T) {
 func TestAFollowerEndsInTheMiddleOfAFlood(t *testing.T) {
 	w := newWorld(t, testbed.AnyEngine)
 	c := w.start("app", `busybox yes "this is never wanted"`)
-	k := w.follow(c, containerlog.Request{Tail: 0, Follow: true, Match: func([]byte) bool { return false }})
+	var seen atomic.Int64
+	k := w.follow(c, containerlog.Request{Tail: 0, Follow: true, Match: func([]byte) bool { seen.Add(1); return false }})
 	w.hears(k, "<history")
-	time.Sleep(300 * time.Millisecond)
+	testbed.Eventually(t, time.Minute, func() error {
+		if n := seen.Load(); n < 10_000 {
+			return fmt.Errorf("%d lines have come", n)
+		}
+		return nil
+	})
 	k.stop()
 	if err := w.ended(k); !errors.Is(err, context.Canceled) {
 		t.Error(err)
